@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package source holds what the recorder serves and the pure parsers that turn it into observations.
+package source
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Audit is the source name of the API server's audit log; a Record's Data is then one audit.k8s.io/v1 Event.
+const Audit = "audit"
+
+// Record is one piece of raw evidence as a recorder keeps it: who saw it, where, and the bytes as they were seen.
+// GET /v1/records serves one JSON object of this form for each line.
+type Record struct {
+	// Source names the kind of evidence, for example "audit".
+	Source string `json:"source"`
+	// Node is the name of the node whose recorder saw it.
+	Node string `json:"node,omitempty"`
+	// Data is the evidence itself, in the form that its source gives.
+	Data json.RawMessage `json:"data"`
+}
+
+// Status says what one source of one recorder holds, so that a reader knows what cannot be known.
+// GET /v1/sources serves an array of these.
+type Status struct {
+	// Source and Node are those of the records.
+	Source string `json:"source"`
+	Node   string `json:"node,omitempty"`
+	// Since is the time from which on this recorder knows; evidence from before is not there.
+	Since time.Time `json:"since"`
+	// Kept and KeptBytes count the records that are held now.
+	Kept      int   `json:"kept"`
+	KeptBytes int64 `json:"keptBytes"`
+	// Dropped counts the records that were held and had to go to keep the buffer's bound, the oldest first.
+	Dropped int64 `json:"dropped"`
+	// Filtered counts what was seen and not kept because no trail can need it.
+	Filtered int64 `json:"filtered"`
+	// LastError is the last reason why the source could not be read; empty when it can.
+	LastError string `json:"lastError,omitempty"`
+}
