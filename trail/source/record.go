@@ -37,6 +37,8 @@ type Status struct {
 	Dropped int64 `json:"dropped"`
 	// Filtered counts what was seen and not kept because no trail can need it.
 	Filtered int64 `json:"filtered"`
+	// Malformed counts what could not be understood: cut off, too long, or not of the source's form.
+	Malformed int64 `json:"malformed"`
 	// LastError is the last reason why the source could not be read; empty when it can.
 	LastError string `json:"lastError,omitempty"`
 }
