@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	"sigs.k8s.io/controller-runtime/pkg/webhook"
+
+	"podtrail.dev/podtrail/controllers"
+	"podtrail.dev/podtrail/webhooks/certs"
+)
+
+func managerOptions(o options, s *runtime.Scheme, keeper *certs.Keeper) manager.Options {
+	byObject := controllers.CacheByObject()
+	byObject[&corev1.Secret{}] = keeper.CacheOptions()
+	return manager.Options{
+		Scheme: s,
+		Cache: cache.Options{
+			ByObject:         byObject,
+			DefaultTransform: cache.TransformStripManagedFields(),
+		},
+		Metrics: metricsserver.Options{
+			BindAddress:    o.metricsAddress,
+			SecureServing:  true,
+			FilterProvider: filters.WithAuthenticationAndAuthorization,
+			TLSOpts:        []func(*tls.Config){hardenTLS},
+		},
+		WebhookServer: webhook.NewServer(webhook.Options{
+			Port: o.webhookPort,
+			TLSOpts: []func(*tls.Config){hardenTLS, func(c *tls.Config) {
+				c.GetCertificate = keeper.GetCertificate
+			}},
+		}),
+		HealthProbeBindAddress:        o.healthAddress,
+		LeaderElection:                o.leaderElect,
+		LeaderElectionID:              "podtrail-manager",
+		LeaderElectionNamespace:       o.namespace,
+		LeaderElectionReleaseOnCancel: true,
+		GracefulShutdownTimeout:       new(shutdownTimeout),
+	}
+}
+
+// hardenTLS allows TLS 1.3 only and switches HTTP/2 off, whose stream resets
+// have been a way to exhaust servers (CVE-2023-44487). The API server speaks
+// HTTP/1.1 to webhooks anyway.
+func hardenTLS(c *tls.Config) {
+	c.MinVersion = tls.VersionTLS13
+	c.NextProtos = []string{"http/1.1"}
+}
+
+// addChecks: alive as long as the process answers; ready once this replica
+// serves a certificate that the API server trusts.
+func addChecks(mgr manager.Manager, keeper *certs.Keeper) error {
+	err := errors.Join(
+		mgr.AddHealthzCheck("ping", healthz.Ping),
+		mgr.AddReadyzCheck("certificate", keeper.Ready),
+		mgr.AddReadyzCheck("webhook-server", mgr.GetWebhookServer().StartedChecker()),
+	)
+	if err != nil {
+		return fmt.Errorf("adding the health checks: %w", err)
+	}
+	return nil
+}
+

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package webhooks
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/json"
+	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
+
+	"podtrail.dev/podtrail/webhooks/mutation"
+	"podtrail.dev/podtrail/webhooks/validation"
+	"podtrail.dev/podtrail/webhooks/verdict"
+)
+
+// readTimeout bounds how long a request's body may take to arrive. The API
+// server waits 3 s in all; controller-runtime bounds the body's size (7 MiB) and
+// the headers' time, not the body's.
+const readTimeout = 5 * time.Second
+
+// withReadDeadline keeps a slow sender from holding a connection and a goroutine.
+func withReadDeadline(next http.Handler, timeout time.Duration) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := http.NewResponseController(w).SetReadDeadline(time.Now().Add(timeout)); err != nil {
+			http.Error(w, fmt.Sprintf("setting the read deadline: %v", err), http.StatusInternalServerError)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// decode reads an embedded object. Field names are matched with their case, as
+// the API server matches them: a lenient decoder would see fields here that do
+// not exist there.
+func decode(raw runtime.RawExtension, what string, into any) error {
+	if len(raw.Raw) == 0 {
+		return fmt.Errorf("%s is missing in the admission request", what)
+	}
+	if err := json.Unmarshal(raw.Raw, into); err != nil {
+		return fmt.Errorf("reading %s of the admission request: %w", what, err)
+	}
+	return nil
+}
+
+// expectKind guards against a webhook configuration that sends something else.
+func expectKind(got, want metav1.GroupVersionKind) error {
+	if got != want {
+		return fmt.Errorf("the admission request holds a %s, this webhook reads %s: correct the rules of the webhook configuration",
+			got.String(), want.String())
+	}
+	return nil
+}
+
+// unreadable answers a request that can't be decided.
+func unreadable(rule verdict.Rule, err error) admission.Response {
+	resp := admission.Errored(http.StatusBadRequest, err)
+	resp.AuditAnnotations = verdict.Verdict{Rule: rule, Outcome: verdict.Invalid, Reason: err.Error()}.Annotations()
+	return resp
+}
+
+func mutated(d mutation.Decision) admission.Response {
+	resp := admission.Patched("", d.Patches...).WithWarnings(d.Warnings...)
+	resp.AuditAnnotations = d.Verdict.Annotations()
+	return resp
+}
+
+func validated(d validation.Decision) admission.Response {
+	resp := admission.ValidationResponse(!d.Denied(), d.Message).WithWarnings(d.Warnings...)
+	resp.AuditAnnotations = d.Verdict.Annotations()
+	return resp
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package verdict is the vocabulary in which the webhooks tell what they
+// decided. Every admission response carries one Verdict as auditAnnotations;
+// the API server writes them into the audit event as WEBHOOK-NAME/KEY.
+package verdict
+
+// Keys of the audit annotations, without the webhook's name that the API
+// server puts before them.
+const (
+	RuleKey    = "rule"
+	OutcomeKey = "outcome"
+	ReasonKey  = "reason"
+)
+
+// Rule is the stable name of a rule; people search audit logs for it.
+type Rule string
+
+// The rules of this project.
+const (
+	// PodDefaults adds the sidecar and sets the scheduler's name.
+	PodDefaults Rule = "pod-defaults"
+	// CPULimits demands a CPU limit for every container.
+	CPULimits Rule = "cpu-limits"
+	// TeachingReplicaSetDefaults completes a TeachingReplicaSet.
+	TeachingReplicaSetDefaults Rule = "trs-defaults"
+	// TeachingReplicaSetTemplate checks the Pod template before Pods are made from it.
+	TeachingReplicaSetTemplate Rule = "trs-template"
+)
+
+// Outcome says what a rule did to a request.
+type Outcome string
+
+// The outcomes.
+const (
+	// Allowed: the rule was checked and holds.
+	Allowed Outcome = "allowed"
+	// Denied: the rule was checked and is broken; the request is refused.
+	Denied Outcome = "denied"
+	// Mutated: the response carries a patch.
+	Mutated Outcome = "mutated"
+	// Unchanged: nothing was left to do.
+	Unchanged Outcome = "unchanged"
+	// Exempt: the rule does not apply to this request.
+	Exempt Outcome = "exempt"
+	// Invalid: the request could not be read.
+	Invalid Outcome = "invalid"
+)
+
+// Verdict is one rule's decision about one request.
+type Verdict struct {
+	Rule    Rule
+	Outcome Outcome
+	// Reason is one sentence for people, without a period.
+	Reason string
+}
+
+// Annotations returns the verdict as auditAnnotations.
+func (v Verdict) Annotations() map[string]string {
+	return map[string]string{
+		RuleKey:    string(v.Rule),
+		OutcomeKey: string(v.Outcome),
+		ReasonKey:  v.Reason,
+	}
+}
