@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command coredns is CoreDNS with the ten plugins that the Corefile of kubeadm names and no other:
 // the node image needs a cluster DNS, not its seventy plugins and their cloud SDKs.
 package main

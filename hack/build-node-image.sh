@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Builds a kind node image of KUBERNETES_VERSION from Go modules and Debian packages, for machines where
+# no image registry answers. Every part is cached by content; prints the image's reference on the last line.
+# docs/decisions/0002-node-image.md tells why each part is as it is.
+. "$(dirname "$0")/lib/common.sh"
+. "$ROOT/hack/lib/components.sh"
+. "$ROOT/hack/lib/docker.sh"
+. "$ROOT/hack/lib/rootfs.sh"
+. "$ROOT/hack/lib/container-images.sh"
+
+[ "$(id -u)" = 0 ] || die "a node image is built as root, because its root filesystem holds other users' files: sudo make cluster-up"
+for command in mmdebstrap gcc pkg-config; do
+	command -v "$command" >/dev/null || missing="${missing:-} $command"
+done
+pkg-config --exists libseccomp 2>/dev/null || missing="${missing:-} libseccomp-dev"
+[ -z "${missing:-}" ] || die "building a node image needs:$missing. On Debian or Ubuntu: apt-get install -y mmdebstrap gcc libc6-dev pkg-config libseccomp-dev"
+
+connect_docker
+reference=$(node_image_reference)
+if docker image inspect "$reference" >/dev/null 2>&1; then
+	say "node image $reference is in Docker's store already"
+	exit 0
+fi
+
+PARTS=$(($(echo "$GO_COMPONENTS" | wc -w) + 6))
+say "building node image $reference in $PARTS parts (about 10 minutes with 2 cores and nothing cached)"
+part "Debian $DEBIAN_RELEASE packages" build_packages
+for name in $GO_COMPONENTS; do
+	part "$name" build_component "$name"
+done
+part "pause" build_pause
+part "container images" build_container_images
+part "root filesystem" build_rootfs
+part "base image" import_base "$reference"
+part "node image with its containers" commit_node_image "$reference"
+say "$reference"

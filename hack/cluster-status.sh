@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Says whether the cluster is up, what its nodes and podtrail's parts are, or what is wrong. Exit 1 if it is not up.
+. "$(dirname "$0")/lib/common.sh"
+. "$ROOT/hack/lib/docker.sh"
+. "$ROOT/hack/lib/cluster.sh"
+
+if ! use_running_docker; then
+	say "the cluster $CLUSTER_NAME is not up: no Docker daemon runs. Next: make cluster-up"
+	exit 1
+fi
+trouble=$(cluster_problem)
+if [ -n "$trouble" ]; then
+	say "the cluster $CLUSTER_NAME is not up: $trouble. Next: make cluster-up"
+	exit 1
+fi
+say "the cluster $CLUSTER_NAME is up; export KUBECONFIG=$CLUSTER_KUBECONFIG PATH=$BIN:\$PATH"
+kubectl get nodes -L topology.kubernetes.io/zone
+kubectl get pods -n podtrail-system -o wide

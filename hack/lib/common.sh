@@ -1,0 +1,104 @@
+# shellcheck shell=bash
+# What every script under hack/ shares: strict mode, paths, messages, waits with a deadline, parts with their time.
+# Written for bash 3.2 as well, the one that macOS ships.
+set -euo pipefail
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+# shellcheck source=hack/versions.sh
+. "$ROOT/hack/versions.sh"
+
+CLUSTER_NAME=${CLUSTER_NAME:-podtrail}
+# The registry's port on this machine; nodes know the registry as localhost:5001 whatever this is.
+REGISTRY_PORT=${REGISTRY_PORT:-5001}
+# auto: pull kind's node image, build one if no registry answers; pull; build.
+NODE_IMAGE=${NODE_IMAGE:-auto}
+
+CACHE=${PODTRAIL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/podtrail}
+BIN=$ROOT/bin
+# Files that the nodes mount: they must outlive this checkout.
+STATE=$CACHE/clusters/$CLUSTER_NAME
+CLUSTER_KUBECONFIG=$BIN/$CLUSTER_NAME.kubeconfig
+REGISTRY_CONTAINER=$CLUSTER_NAME-registry
+
+# One set of flags everywhere, so that all our builds share Go's build cache.
+export CGO_ENABLED=0 GOFLAGS="-trimpath ${GOFLAGS:-}"
+
+say() { printf '%s\n' "$*"; }
+warn() { printf 'warning: %s\n' "$*" >&2; }
+die() {
+	printf 'error: %s\n' "$*" >&2
+	exit 1
+}
+
+# hash_of prints the first 12 hex digits of the SHA-256 of its standard input.
+hash_of() {
+	if command -v sha256sum >/dev/null; then sha256sum; else shasum -a 256; fi | cut -c1-12
+}
+
+# tool NAME ARGS… runs a tool of go.tools.mod; it is compiled on first use and then comes from Go's cache.
+tool() {
+	(cd "$ROOT" && GOWORK=off GOOS='' GOARCH='' go tool -modfile=go.tools.mod "$@")
+}
+
+# bounded SECONDS COMMAND… runs the command and ends it after SECONDS: timeout(1), which macOS lacks.
+bounded() {
+	local seconds=$1 pid watchdog status=0
+	shift
+	"$@" &
+	pid=$!
+	(
+		sleep "$seconds"
+		kill "$pid"
+	) >/dev/null 2>&1 &
+	watchdog=$!
+	wait "$pid" || status=$?
+	kill "$watchdog" 2>/dev/null || true
+	wait "$watchdog" 2>/dev/null || true
+	return "$status"
+}
+
+# wait_for SECONDS WHAT COMMAND… repeats the command every half second until it succeeds.
+# At the deadline it says what it waited for and what the command printed last, and fails.
+wait_for() {
+	local seconds=$1 what=$2 last='' begin=$SECONDS told=0
+	shift 2
+	until last=$("$@" 2>&1); do
+		if ((SECONDS - begin >= seconds)); then
+			printf 'error: waited %s s for %s; seen last: %s\n' "$seconds" "$what" "${last:-nothing}" >&2
+			return 1
+		fi
+		if ((SECONDS - begin >= told + 10)); then
+			told=$((SECONDS - begin))
+			say "  waiting for $what ($told s of at most $seconds s)"
+		fi
+		sleep 0.5
+	done
+}
+
+PART=0
+PARTS=0
+# part NAME COMMAND… runs one part of a longer work and prints its place, its name and its time.
+# The output goes to a log that is shown when the part fails. A command that did nothing because
+# the cache had it says so by writing "cached" to file descriptor 3.
+part() {
+	local name=$1 begin=$SECONDS log note status=0
+	shift
+	PART=$((PART + 1))
+	mkdir -p "$CACHE/logs"
+	log=$CACHE/logs/part.$$.log
+	note=$CACHE/logs/part.$$.note
+	printf '[%2d/%2d] %-32s ' "$PART" "$PARTS" "$name"
+	# In the background and awaited, because bash ignores errexit inside a tested command.
+	"$@" >"$log" 2>&1 3>"$note" &
+	wait $! || status=$?
+	if [ "$status" != 0 ]; then
+		printf 'failed after %d s\n' $((SECONDS - begin))
+		tail -n 40 "$log" >&2
+		die "$name failed; the whole log: $log"
+	fi
+	printf '%4d s  %s\n' $((SECONDS - begin)) "$(cat "$note")"
+	rm -f "$log" "$note"
+}
+
+# cached says, inside a part, that the cache had its result.
+cached() { echo cached >&3; }

@@ -1,0 +1,57 @@
+# shellcheck shell=bash
+# Builds the binaries of Kubernetes and of the node from Go modules, each cached by content.
+
+KUBERNETES_COMPONENTS="kube-apiserver kube-controller-manager kube-scheduler kube-proxy kubelet kubeadm kubectl"
+CONTAINERD_COMPONENTS="containerd containerd-shim-runc-v2 ctr"
+CNI_COMPONENTS="ptp host-local portmap loopback"
+# Everything in a node image that is built from Go modules, in the order in which it is built.
+GO_COMPONENTS="$KUBERNETES_COMPONENTS $CONTAINERD_COMPONENTS runc $CNI_COMPONENTS etcd coredns"
+
+# component NAME sets what it takes to build it: module folder, package, build tags, linker flags, cgo.
+component() {
+	tags='' ldflags='-s -w' cgo=0
+	case $1 in
+	kube* )
+		module=kubernetes package=k8s.io/kubernetes/cmd/$1
+		local minor=${KUBERNETES_VERSION#v1.} v
+		for v in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
+			ldflags="$ldflags -X $v.gitVersion=$KUBERNETES_VERSION -X $v.gitMajor=1 -X $v.gitMinor=${minor%%.*} -X $v.gitTreeState=archive"
+		done
+		;;
+	containerd*|ctr) module=containerd package=github.com/containerd/containerd/v2/cmd/$1 tags=no_btrfs,no_devmapper,no_zfs ;;
+	runc) module=runc package=github.com/opencontainers/runc tags=seccomp cgo=1 ;;
+	ptp|loopback) module=cni package=github.com/containernetworking/plugins/plugins/main/$1 ;;
+	host-local) module=cni package=github.com/containernetworking/plugins/plugins/ipam/$1 ;;
+	portmap) module=cni package=github.com/containernetworking/plugins/plugins/meta/$1 ;;
+	etcd) module=etcd package=go.etcd.io/etcd/server/v3 ;;
+	coredns | registry) module=$1 package=. ;;
+	*) die "no component is called $1" ;;
+	esac
+}
+
+# component_path NAME [GOOS] prints where the binary of exactly this source and these flags lies, built or not.
+component_path() {
+	local module package tags ldflags cgo key goos=${2:-linux}
+	component "$1"
+	key=$({
+		cat "$ROOT/hack/node-image/$module/go.mod" "$ROOT/hack/node-image/$module/go.sum"
+		[ ! -f "$ROOT/hack/node-image/$module/main.go" ] || cat "$ROOT/hack/node-image/$module/main.go"
+		echo "$package $tags $ldflags $cgo $(go env GOVERSION GOARCH) $goos"
+	} | hash_of)
+	echo "$CACHE/components/$1-$key/$1"
+}
+
+# build_component NAME [GOOS] makes sure that the binary lies at component_path.
+build_component() {
+	local module package tags ldflags cgo out goos=${2:-linux}
+	out=$(component_path "$1" "$goos")
+	if [ -x "$out" ]; then
+		cached
+		return
+	fi
+	component "$1"
+	mkdir -p "$(dirname "$out")"
+	(cd "$ROOT/hack/node-image/$module" &&
+		GOWORK=off GOOS=$goos CGO_ENABLED=$cgo go build -tags "$tags" -ldflags "$ldflags" -o "$out.part" "$package")
+	mv "$out.part" "$out"
+}

@@ -1,0 +1,89 @@
+# shellcheck shell=bash
+# Finds Docker, or, as root on Debian or Ubuntu, installs it and starts a daemon of podtrail's own:
+# own socket, own data folder, no bridge, nothing shared with a Docker that may be set up later.
+
+OWN_DOCKER_RUN=/run/podtrail
+OWN_DOCKER_SOCKET=$OWN_DOCKER_RUN/docker.sock
+OWN_DOCKER_DATA=$CACHE/docker
+
+docker_answers() { docker info >/dev/null 2>&1; }
+
+# own_docker_runs tells whether the daemon in use is the one that start_own_docker started.
+own_docker_runs() { [ -S "$OWN_DOCKER_SOCKET" ] && DOCKER_HOST=unix://$OWN_DOCKER_SOCKET docker_answers; }
+
+can_install_docker() { [ "$(id -u)" = 0 ] && [ "$(uname -s)" = Linux ] && command -v apt-get >/dev/null; }
+
+# connect_docker leaves a Docker that answers behind DOCKER_HOST, or ends the script with what to do.
+# A daemon that the user runs comes first; ours is started only where there is none.
+connect_docker() {
+	if use_running_docker; then
+		return
+	fi
+	can_install_docker || die "no Docker daemon answers${DOCKER_HOST:+ at $DOCKER_HOST}. Install and start Docker Engine or Docker Desktop (https://docs.docker.com/engine/install), check with: docker info"
+	install_docker
+	start_own_docker
+}
+
+# use_running_docker selects a Docker daemon that runs already; it starts nothing.
+use_running_docker() {
+	if command -v docker >/dev/null && docker_answers; then
+		return
+	fi
+	own_docker_runs || return 1
+	export DOCKER_HOST=unix://$OWN_DOCKER_SOCKET
+}
+
+install_docker() {
+	if command -v dockerd >/dev/null && command -v docker >/dev/null && command -v iptables >/dev/null; then
+		return
+	fi
+	say "no Docker here: installing the distribution's docker.io and iptables"
+	mkdir -p "$CACHE/logs"
+	{
+		apt-get update
+		# Run level 1: the package must not start a daemon of its own.
+		RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends docker.io iptables
+	} >"$CACHE/logs/install-docker.log" 2>&1 || die "installing docker.io failed; see $CACHE/logs/install-docker.log"
+}
+
+start_own_docker() {
+	local runtime=()
+	mkdir -p "$OWN_DOCKER_RUN" "$OWN_DOCKER_DATA" "$CACHE/logs"
+	if lacks_sys_resource; then
+		install -m 0755 "$ROOT/hack/lib/runc-without-sys-resource" "$OWN_DOCKER_RUN/"
+		runtime=(--add-runtime "podtrail=$OWN_DOCKER_RUN/runc-without-sys-resource" --default-runtime podtrail)
+	fi
+	say "no Docker daemon runs here: starting one for podtrail (socket $OWN_DOCKER_SOCKET, data $OWN_DOCKER_DATA)"
+	setsid dockerd --host "unix://$OWN_DOCKER_SOCKET" --data-root "$OWN_DOCKER_DATA" --exec-root "$OWN_DOCKER_RUN/exec" \
+		--pidfile "$OWN_DOCKER_RUN/docker.pid" --bridge none ${runtime[@]+"${runtime[@]}"} \
+		>"$CACHE/logs/dockerd.log" 2>&1 </dev/null 3>&- &
+	export DOCKER_HOST=unix://$OWN_DOCKER_SOCKET
+	wait_for 60 "the Docker daemon (log: $CACHE/logs/dockerd.log)" docker info --format '{{.ServerVersion}}'
+}
+
+# stop_own_docker ends the daemon that start_own_docker started, if no container is left in it.
+stop_own_docker() {
+	local pid
+	own_docker_runs || return 0
+	export DOCKER_HOST=unix://$OWN_DOCKER_SOCKET
+	if [ -n "$(docker ps --all --quiet)" ]; then
+		say "podtrail's Docker daemon goes on: it has other containers"
+		return
+	fi
+	pid=$(cat "$OWN_DOCKER_RUN/docker.pid")
+	kill "$pid"
+	wait_for 60 "the Docker daemon (process $pid) to end" process_gone "$pid"
+	rm -rf "$OWN_DOCKER_RUN"
+	say "stopped podtrail's Docker daemon"
+}
+
+process_gone() { ! kill -0 "$1" 2>/dev/null; }
+
+# lacks_sys_resource tells whether this machine withholds CAP_SYS_RESOURCE (bit 24), without which runc
+# refuses privileged containers, and so kind's nodes.
+lacks_sys_resource() {
+	local bounding
+	[ -r /proc/self/status ] || return 1
+	bounding=$(awk '/^CapBnd/ {print $2}' /proc/self/status)
+	(((0x$bounding >> 24 & 1) == 0))
+}
