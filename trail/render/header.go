@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package render
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"podtrail.dev/podtrail/trail"
+)
+
+// Reference writes a subject as an argument of the command: deployment/nginx.
+func Reference(s trail.Subject) string { return strings.ToLower(s.Kind) + "/" + s.Name }
+
+// Answer says in one line what became of the subject.
+func Answer(t trail.Trail) string {
+	out := t.Outcome
+	took := ""
+	if out.Took > 0 {
+		took = " in " + Duration(out.Took)
+	}
+	switch {
+	case out.Result == trail.Refused:
+		return fmt.Sprintf("refused at %d %s after %s", out.Stage, out.Stage, Duration(out.Took))
+	case out.Result == trail.Gone:
+		return "deleted; what follows is what was recorded of it"
+	case out.Result == trail.Unknown:
+		return "not in the API any more, or not readable; what follows is what was recorded of it"
+	case t.Subject.Kind == "Pod" && out.Result == trail.Ready && out.Ready == 0:
+		return "completed"
+	case t.Subject.Kind == "Pod" && out.Result == trail.Ready:
+		return "Ready" + took
+	case out.Result == trail.Ready && out.Desired == 0:
+		return "asks for 0 Pods and has none"
+	}
+	answer := ""
+	if t.Subject.Kind != "Pod" {
+		answer = fmt.Sprintf("%d of %d Pods Ready%s", out.Ready, out.Desired, took)
+	}
+	switch out.Result {
+	case trail.Failed:
+		return strings.TrimPrefix(fmt.Sprintf("%s; failed at %d %s: %s", answer, out.Stage, out.Stage, out.Failure.Reason), "; ")
+	case trail.Waiting:
+		return strings.TrimPrefix(fmt.Sprintf("%s; not Ready yet, at %d %s", answer, out.Stage, out.Stage), "; ")
+	}
+	return answer
+}
+
+// header answers first, and counts the evidence.
+func (w *treeWriter) header() {
+	t := w.trail
+	mark, color := "✓", green
+	switch t.Outcome.Result {
+	case trail.Refused, trail.Failed:
+		mark, color = "✗", red
+	case trail.Waiting, trail.Gone, trail.Unknown:
+		mark, color = "·", bold
+	}
+	name, answer := Reference(t.Subject), Answer(t)
+	counts := fmt.Sprintf("%d facts observed, %d inferred", t.Observed, t.Inferred)
+	used := utf8.RuneCountInString(mark + " " + name + "  " + answer)
+	first := w.paint.in(color, mark) + " " + w.paint.in(bold, name) + "  " + w.paint.in(color, answer)
+	if gap := w.options.Width - used - len(counts); gap >= 2 {
+		fmt.Fprintln(w.out, first+strings.Repeat(" ", gap)+w.paint.in(dim, counts))
+	} else {
+		fmt.Fprintln(w.out, first)
+		fmt.Fprintln(w.out, w.paint.in(dim, counts))
+	}
+	w.slowest()
+}
+
+// slowest names the Pod that was Ready last, and how much of its time went to which stage.
+func (w *treeWriter) slowest() {
+	slowest := w.trail.Outcome.Slowest
+	if slowest == nil {
+		return
+	}
+	pod := w.trail.Find(*slowest)
+	if pod == nil {
+		return
+	}
+	var parts []string
+	for _, e := range pod.Stages {
+		if e.Took > 0 {
+			parts = append(parts, fmt.Sprintf("%s in %d %s", Duration(e.Took), e.Stage, e.Stage))
+		}
+	}
+	if len(parts) == 0 {
+		return
+	}
+	if w.trail.Subject.Kind != "Pod" {
+		fmt.Fprintln(w.out, "slowest: "+slowest.Name+", "+strings.Join(parts, ", "))
+		return
+	}
+	fmt.Fprintln(w.out, strings.Join(parts, ", "))
+}
+
+// footer says what could not be read, and what to try next.
+func (w *treeWriter) footer() {
+	fmt.Fprintln(w.out)
+	for _, problem := range w.options.Problems {
+		for _, line := range wrap("missing: "+problem.What, w.options.Width) {
+			fmt.Fprintln(w.out, w.paint.in(red, line))
+		}
+		for _, line := range wrap("next:    "+problem.Next, w.options.Width) {
+			fmt.Fprintln(w.out, line)
+		}
+	}
+	if len(w.options.Problems) > 0 {
+		return
+	}
+	command := "podtrail trail " + Reference(w.trail.Subject)
+	if w.trail.Subject.Namespace != "" {
+		command += " -n " + w.trail.Subject.Namespace
+	}
+	if w.options.Verbose {
+		fmt.Fprintln(w.out, "next: "+command+" -o yaml")
+		return
+	}
+	fmt.Fprintln(w.out, "next: "+command+" -v")
+}
+
+// laterWrites tells the writes after the creating one: those by people before the stages that follow from them, and
+// a count of those by parts of the cluster after. Under -v each with its own stages.
+func (w *treeWriter) laterWrites(o *trail.Object, indent string, bySystem bool) {
+	hidden := 0
+	for _, write := range o.Writes {
+		if trail.IsSystem(write.User) != bySystem {
+			continue
+		}
+		if bySystem && !w.options.Verbose {
+			hidden++
+			continue
+		}
+		text := fmt.Sprintf("write: %s %s by %s", write.Verb, pathOf(write.URI), lastPart(write.User))
+		if write.ResourceVersion != "" {
+			text += ", resourceVersion " + write.ResourceVersion
+		}
+		r := row{at: write.Received, took: write.Took, prefix: indent + w.bar(write.Took) + " ", text: text, color: bold}
+		if failed := write.Failed(); failed != nil {
+			r.text += fmt.Sprintf("\n✗ %d %s: %s", failed.Stage, failed.Stage, failureWords(*failed.Failure()))
+			r.color = red
+		}
+		w.line(r, 0)
+		if w.options.Verbose {
+			w.stages(write.Stages, indent+"   ", true, &trail.Object{Created: write})
+		}
+	}
+	if hidden == 1 {
+		w.line(row{prefix: indent + w.bar(0) + " ", text: "1 later write by a part of the cluster (-v to see)", color: dim}, 0)
+	} else if hidden > 1 {
+		text := fmt.Sprintf("%d later writes by parts of the cluster (-v to see)", hidden)
+		w.line(row{prefix: indent + w.bar(0) + " ", text: text, color: dim}, 0)
+	}
+}
+
+func pathOf(uri string) string {
+	path, _, _ := strings.Cut(uri, "?")
+	return path
+}

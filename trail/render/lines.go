@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package render
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"podtrail.dev/podtrail/trail"
+)
+
+// said is one line about a stage.
+type said struct {
+	text, color, evidence string
+}
+
+// told chooses what is said about a stage: under -v each observation with all its facts, else one line for each thing
+// that happened.
+func (w *treeWriter) told(e trail.Entry, o *trail.Object) []said {
+	var out []said
+	switch {
+	case w.options.Verbose:
+		for _, obs := range e.Observations {
+			out = append(out, verbosely(obs)...)
+		}
+	case e.Stage == trail.Reconcile:
+		out = reconcileLines(e, o)
+	case e.Stage == trail.Schedule:
+		out = scheduleLines(e, o)
+	case e.Stage == trail.Run:
+		out = runLines(e, o)
+	default:
+		for _, obs := range preferred(e.Observations) {
+			out = append(out, said{text: obs.Summary + inferredMark(obs)})
+		}
+	}
+	if failure := e.Failure(); failure != nil {
+		out = append(out, said{text: "✗ " + failureWords(*failure), color: red})
+	}
+	if s := o.State; s != nil && s.Failure != nil && s.FailedAt == e.Stage {
+		out = append(out, said{text: "✗ " + failureWords(*s.Failure), color: red})
+	}
+	return out
+}
+
+// failureWords gives the cause in the words of who refused, less what the stage already says.
+func failureWords(failure trail.Failure) string {
+	message := failure.Message
+	if strings.HasPrefix(message, "admission webhook ") {
+		if _, cause, ok := strings.Cut(message, "denied the request: "); ok {
+			message = cause
+		}
+	}
+	return failure.Reason + ": " + message
+}
+
+func inferredMark(obs trail.Observation) string {
+	if obs.Inferred {
+		return " [inferred: joined by name]"
+	}
+	return ""
+}
+
+// verbosely says all that an observation holds.
+func verbosely(obs trail.Observation) []said {
+	out := []said{{text: obs.Summary + inferredMark(obs), evidence: evidenceWords(obs.Evidence)}}
+	for _, fact := range obs.Facts {
+		if !strings.Contains(obs.Summary, fact.Value) {
+			out = append(out, said{text: "  " + fact.Key + ": " + fact.Value, color: dim})
+		}
+	}
+	return out
+}
+
+func evidenceWords(e trail.Evidence) string {
+	id := e.ID
+	if e.Source == trail.SourceAudit && len(id) > 8 {
+		id = id[:8]
+	}
+	if e.Source != trail.SourceAudit {
+		id = id[strings.LastIndexAny(id, "@.")+1:]
+	}
+	words := []rune(strings.TrimSpace(e.Source + " " + id + " " + e.Node))
+	if len(words) > evidenceWidth-1 {
+		words = append(words[:evidenceWidth-2], '…')
+	}
+	return string(words)
+}
+
+// preferred leaves out what the API objects tell where the audit log tells it too.
+func preferred(observations []trail.Observation) []trail.Observation {
+	var audited []trail.Observation
+	for _, obs := range observations {
+		if obs.Evidence.Source == trail.SourceAudit {
+			audited = append(audited, obs)
+		}
+	}
+	if len(audited) > 0 {
+		return audited
+	}
+	return observations
+}
+
+// reconcileLines says who made what, with the objects of one maker in one line.
+func reconcileLines(e trail.Entry, o *trail.Object) []said {
+	made := map[string][]string{}
+	var makers []string
+	var events []said
+	for _, obs := range e.Observations {
+		child, ok := obs.Fact(trail.FactChild)
+		maker, _, _ := strings.Cut(obs.Summary, " made ")
+		switch {
+		case ok:
+			if made[maker] == nil {
+				makers = append(makers, maker)
+			}
+			made[maker] = append(made[maker], child)
+		case obs.Evidence.Source == trail.SourceEvent:
+			events = append(events, said{text: obs.Summary})
+		}
+	}
+	slices.Sort(makers)
+	var out []said
+	for _, maker := range makers {
+		out = append(out, said{text: maker + " made " + many(made[maker]) + wants(o)})
+	}
+	if len(out) == 0 {
+		out = events
+	}
+	if len(out) == 0 {
+		last := e.Observations[len(e.Observations)-1]
+		out = []said{{text: last.Summary + inferredMark(last)}}
+	}
+	return out
+}
+
+// many lists objects of one kind, by name; of more than three the first two.
+func many(children []string) string {
+	if len(children) == 1 {
+		return children[0]
+	}
+	kind, _, _ := strings.Cut(children[0], " ")
+	names := make([]string, 0, len(children))
+	for _, child := range children {
+		_, name, _ := strings.Cut(child, " ")
+		names = append(names, name)
+	}
+	more := ""
+	if len(names) > 3 {
+		more = fmt.Sprintf(" and %d more", len(names)-2)
+		names = names[:2]
+	}
+	return fmt.Sprintf("%d %ss: %s%s", len(children), kind, strings.Join(names, ", "), more)
+}
+
+func wants(o *trail.Object) string {
+	if o.State == nil || o.State.Desired == nil {
+		return ""
+	}
+	return fmt.Sprintf(" (spec.replicas is %d)", *o.State.Desired)
+}
+
+// scheduleLines says where the Pod was bound to, else the last verdict.
+func scheduleLines(e trail.Entry, o *trail.Object) []said {
+	var out []said
+	for _, obs := range preferred(e.Observations) {
+		if _, bound := obs.Fact("Binding"); bound {
+			text := obs.Summary + inferredMark(obs)
+			if o.Created.Seen() {
+				stored := o.Created.Received.Add(o.Created.Took)
+				text += "\nBinding POSTed " + Duration(max(0, obs.Time.Sub(stored))) + " after the Pod was stored"
+			}
+			return []said{{text: text}}
+		}
+		if obs.Failure == nil {
+			out = []said{{text: obs.Summary + inferredMark(obs)}}
+		}
+	}
+	if o.State != nil && o.State.Failure != nil && o.State.FailedAt == trail.Schedule {
+		return nil
+	}
+	return out
+}
+
+// runLines says what happened on the node, each thing once and with its newest value.
+func runLines(e trail.Entry, o *trail.Object) []said {
+	var out []said
+	where := newest(e, trail.FactNode)
+	for _, key := range []string{trail.FactHostIP, trail.FactPodIP} {
+		if ip := newest(e, key); ip != "" {
+			where += ", " + key + " " + ip
+		}
+	}
+	if where != "" {
+		out = append(out, said{text: where})
+	}
+	out = append(out, pullLines(e)...)
+	if containers := containerLines(e); containers != "" {
+		out = append(out, said{text: containers})
+	}
+	writes := 0
+	for _, obs := range e.Observations {
+		if obs.Evidence.Source == trail.SourceAudit {
+			writes++
+		}
+	}
+	if o.State == nil || !o.State.Ready {
+		return out
+	}
+	text := "Ready"
+	if e.Took > 0 {
+		text += " " + Duration(e.Took) + " after the Binding"
+	} else if ready := newest(e, trail.FactReady); ready != "" {
+		text += " " + strings.TrimPrefix(ready, "True ")
+	}
+	if writes > 0 {
+		text += fmt.Sprintf("; %d status writes by the kubelet", writes)
+	}
+	return append(out, said{text: text, color: green})
+}
+
+// newest is the value of a fact in the latest observation that has it.
+func newest(e trail.Entry, key string) string {
+	value := ""
+	for _, obs := range e.Observations {
+		if v, ok := obs.Fact(key); ok {
+			value = v
+		}
+	}
+	return value
+}
+
+// pullLines says for each image how it came to the node.
+func pullLines(e trail.Entry) []said {
+	byText := map[string][]string{}
+	var order []string
+	for _, obs := range e.Observations {
+		image, ok := obs.Fact(trail.FactImage)
+		pull, _ := obs.Fact(trail.FactPull)
+		if !ok {
+			continue
+		}
+		if obs.Duration > 0 {
+			_, size, _ := strings.Cut(pull, " ")
+			pull = "pulled in " + Duration(obs.Duration) + " " + size
+		}
+		text := "image " + shortImage(image) + ": " + pull
+		if byText[text] == nil {
+			order = append(order, text)
+		}
+		container, _ := obs.Fact(trail.FactContainer)
+		byText[text] = append(byText[text], container)
+	}
+	slices.Sort(order)
+	var out []said
+	for _, text := range order {
+		names := slices.Compact(slices.Sorted(slices.Values(byText[text])))
+		out = append(out, said{text: text + " for " + strings.Join(names, ", ")})
+	}
+	return out
+}
+
+// shortImage leaves of a digest as much as tells it apart.
+func shortImage(image string) string {
+	name, digest, found := strings.Cut(image, "@sha256:")
+	if !found || len(digest) < 8 {
+		return image
+	}
+	return name + "@" + digest[:8] + "…"
+}
+
+// containerLines says what each container does now.
+func containerLines(e trail.Entry) string {
+	states := map[string]string{}
+	var order []string
+	for _, obs := range e.Observations {
+		for _, fact := range obs.Facts {
+			name, ok := strings.CutPrefix(fact.Key, trail.FactContainer+" ")
+			if !ok {
+				continue
+			}
+			if _, seen := states[name]; !seen {
+				order = append(order, name)
+			}
+			states[name] = fact.Value
+		}
+	}
+	slices.Sort(order)
+	parts := make([]string, 0, len(order))
+	for _, name := range order {
+		parts = append(parts, name+" "+states[name])
+	}
+	return strings.Join(parts, " · ")
+}

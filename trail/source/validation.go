@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package source
+
+import (
+	"regexp"
+	"strings"
+
+	"podtrail.dev/podtrail/trail"
+)
+
+// webhookSaid matches the two messages by which a webhook ends a request, see k8s.io/apiserver
+// pkg/admission/plugin/webhook/errors.ToStatusErr and pkg/util/webhook.ErrCallingWebhook.
+var webhookSaid = regexp.MustCompile(`(?:admission webhook|failed calling webhook) "([^"]+)"`)
+
+// validate tells the verdicts. A validating webhook that allows leaves no annotation of its own, only what its answer
+// adds under its name; so the absence of one proves nothing and is told as such.
+func (w *write) validate() trail.Observation {
+	var parts []string
+	var facts []trail.Fact
+	for _, key := range sortedKeys(w.event.Annotations) {
+		value := w.event.Annotations[key]
+		prefix, name, _ := strings.Cut(key, "/")
+		switch {
+		case strings.HasPrefix(key, failedOpenCheck):
+			parts = append(parts, "webhook "+value+" failed and was passed over (failurePolicy Ignore)")
+			facts = append(facts, trail.Fact{Key: "failed open", Value: value})
+		case key == policyFailureKey:
+			parts = append(parts, "a ValidatingAdmissionPolicy objects: "+value)
+			facts = append(facts, trail.Fact{Key: "policy", Value: value})
+		case strings.HasPrefix(key, podSecurity):
+			parts = append(parts, "Pod Security "+name+": "+value)
+			facts = append(facts, trail.Fact{Key: key, Value: value})
+		case w.validatingWebhook(prefix):
+			parts = append(parts, "webhook "+prefix+": "+name+" = "+value)
+			facts = append(facts, trail.Fact{Key: key, Value: value})
+		}
+	}
+	if w.failedAt == trail.Validate {
+		facts = append(facts, trail.Fact{Key: "verdict", Value: "refused"})
+		return w.observe(trail.Validate, strings.Join(append([]string{w.refusalWords()}, parts...), "\n"), facts...)
+	}
+	facts = append(facts, trail.Fact{Key: "verdict", Value: "allowed"})
+	if len(parts) == 0 {
+		parts = []string{"allowed; no webhook or policy left a note"}
+	} else {
+		parts[0] = "allowed; " + parts[0]
+	}
+	return w.observe(trail.Validate, strings.Join(parts, "\n"), facts...)
+}
+
+// validatingWebhook says whether an annotation's prefix is the name of a webhook that is not a mutating one of this
+// request. Webhooks' names are domains outside of Kubernetes' own.
+func (w *write) validatingWebhook(prefix string) bool {
+	if !strings.Contains(prefix, ".") || strings.HasSuffix(prefix, "k8s.io") || strings.HasSuffix(prefix, "kubernetes.io") {
+		return false
+	}
+	return !w.mutatingWebhook(prefix)
+}
+
+func (w *write) mutatingWebhook(name string) bool {
+	for _, c := range w.calls() {
+		if c.Webhook == name {
+			return true
+		}
+	}
+	return false
+}
+
+// notesOf returns what a webhook's answer added to the audit event under its name.
+func (w *write) notesOf(webhook string) []trail.Fact {
+	var out []trail.Fact
+	for _, key := range sortedKeys(w.event.Annotations) {
+		if strings.HasPrefix(key, webhook+"/") {
+			out = append(out, trail.Fact{Key: key, Value: w.event.Annotations[key]})
+		}
+	}
+	return out
+}
+
+// refusalWords names who refused in stage Validate, as far as the answer tells.
+func (w *write) refusalWords() string {
+	message := w.failure().Message
+	switch match := webhookSaid.FindStringSubmatch(message); {
+	case match != nil:
+		return "webhook " + match[1] + ": denied"
+	case strings.Contains(message, "exceeded quota"):
+		return "ResourceQuota: denied"
+	case strings.Contains(message, "violates PodSecurity"):
+		return "Pod Security: denied"
+	case w.code() == 422:
+		return "the object's own validation: invalid"
+	}
+	return "denied"
+}
+
+// refusingStage finds the stage that ended a refused request, from the code, the authorizer's decision and the
+// message's form.
+func (w *write) refusingStage() trail.Stage {
+	message := w.failure().Message
+	if match := webhookSaid.FindStringSubmatch(message); match != nil {
+		if w.mutatingWebhook(match[1]) {
+			return trail.Mutate
+		}
+		return trail.Validate
+	}
+	switch code := w.code(); {
+	case code == 401:
+		return trail.Authenticate
+	case w.event.Annotations[decisionKey] == "forbid":
+		return trail.Authorize
+	case code == 403 && strings.Contains(message, "error looking up service account"):
+		return trail.Mutate
+	case code == 403 || code == 422:
+		return trail.Validate
+	case code == 400 || code == 413 || code == 415 || code == 429:
+		return trail.Submit
+	}
+	return trail.Persist
+}
