@@ -71,4 +71,3 @@ func addChecks(mgr manager.Manager, keeper *certs.Keeper) error {
 	}
 	return nil
 }
-
