@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command scheduler is the kube-scheduler of Kubernetes 1.36 with this
+// project's plugins registered. Flags, configuration and endpoints are
+// upstream's (k8s.io/kubernetes/cmd/kube-scheduler).
+package main
+
+import (
+	"os"
+
+	"k8s.io/component-base/cli"
+	_ "k8s.io/component-base/logs/json/register"
+	_ "k8s.io/component-base/metrics/prometheus/clientgo"
+	_ "k8s.io/component-base/metrics/prometheus/version"
+	"k8s.io/kubernetes/cmd/kube-scheduler/app"
+
+	"podtrail.dev/podtrail/scheduler-plugin/imagezone"
+)
+
+func main() {
+	os.Exit(cli.Run(app.NewSchedulerCommand(
+		app.WithPlugin(imagezone.Name, imagezone.New),
+	)))
+}

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package imagezone
+
+import (
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	fwk "k8s.io/kube-scheduler/framework"
+	"k8s.io/kubernetes/pkg/scheduler/backend/cache"
+	"k8s.io/kubernetes/pkg/scheduler/framework"
+	frameworkruntime "k8s.io/kubernetes/pkg/scheduler/framework/runtime"
+	"k8s.io/kubernetes/pkg/scheduler/metrics"
+	st "k8s.io/kubernetes/pkg/scheduler/testing"
+	"k8s.io/utils/ptr"
+)
+
+const (
+	mb        int64 = 1 << 20
+	namespace       = "shop"
+)
+
+type images = map[string]int64
+
+func makeNode(name, zone string, held images) *corev1.Node {
+	node := st.MakeNode().Name(name).Images(held)
+	if zone != "" {
+		node.Label(corev1.LabelTopologyZone, zone)
+	}
+	return node.Obj()
+}
+
+// ownedPod returns a Pod of the ReplicaSet with the given UID, on a node unless
+// that is empty.
+func ownedPod(name, owner, node string) *corev1.Pod {
+	pod := st.MakePod().Name(name).Namespace(namespace).UID(name).Node(node).Obj()
+	pod.OwnerReferences = []metav1.OwnerReference{{
+		APIVersion: "apps/v1", Kind: "ReplicaSet", Name: owner, UID: types.UID(owner), Controller: ptr.To(true),
+	}}
+	return pod
+}
+
+func withImages(pod *corev1.Pod, names ...string) *corev1.Pod {
+	for _, name := range names {
+		pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Image: name})
+	}
+	return pod
+}
+
+// cluster is what one scheduling cycle sees.
+type cluster struct {
+	nodes []*corev1.Node
+	pods  []*corev1.Pod
+	// full names the nodes that no Filter plugin let through.
+	full []string
+}
+
+func (c cluster) plugin(t *testing.T, args string) (*ImageZone, []fwk.NodeInfo) {
+	t.Helper()
+	metrics.Register() // the framework's Parallelizer counts its goroutines
+	snapshot := cache.NewSnapshot(c.pods, c.nodes)
+	handle, err := frameworkruntime.NewFramework(t.Context(), nil, nil,
+		frameworkruntime.WithSnapshotSharedLister(snapshot))
+	if err != nil {
+		t.Fatalf("Building the framework: %v", err)
+	}
+	plugin, err := New(t.Context(), &runtime.Unknown{Raw: []byte(args)}, handle)
+	if err != nil {
+		t.Fatalf("Building the plugin: %v", err)
+	}
+	return plugin.(*ImageZone), c.feasible(t, snapshot)
+}
+
+func (c cluster) feasible(t *testing.T, snapshot *cache.Snapshot) []fwk.NodeInfo {
+	t.Helper()
+	full := map[string]bool{}
+	for _, name := range c.full {
+		full[name] = true
+	}
+	var nodes []fwk.NodeInfo
+	for _, node := range c.nodes {
+		if full[node.Name] {
+			continue
+		}
+		info, err := snapshot.NodeInfos().Get(node.Name)
+		if err != nil {
+			t.Fatalf("Reading node %s of the snapshot: %v", node.Name, err)
+		}
+		nodes = append(nodes, info)
+	}
+	return nodes
+}
+
+// score runs PreScore, Score and NormalizeScore as the framework does. It
+// returns nil if PreScore skipped the rest.
+func (c cluster) score(t *testing.T, args string, pod *corev1.Pod) map[string]int64 {
+	t.Helper()
+	pl, nodes := c.plugin(t, args)
+	state := framework.NewCycleState()
+	if status := pl.PreScore(t.Context(), state, pod, nodes); status.IsSkip() {
+		return nil
+	} else if !status.IsSuccess() {
+		t.Fatalf("PreScore: %v", status)
+	}
+	var list fwk.NodeScoreList
+	for _, node := range nodes {
+		score, status := pl.Score(t.Context(), state.Clone(), pod, node)
+		if !status.IsSuccess() {
+			t.Fatalf("Score of %s: %v", node.Node().Name, status)
+		}
+		list = append(list, fwk.NodeScore{Name: node.Node().Name, Score: score})
+	}
+	if status := pl.ScoreExtensions().NormalizeScore(t.Context(), state, pod, list); !status.IsSuccess() {
+		t.Fatalf("NormalizeScore: %v", status)
+	}
+	scores := map[string]int64{}
+	for _, s := range list {
+		scores[s.Name] = s.Score
+	}
+	return scores
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package imagezone
+
+import (
+	"context"
+	"fmt"
+	"math/bits"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	fwk "k8s.io/kube-scheduler/framework"
+)
+
+const preScoreStateKey fwk.StateKey = "PreScore" + Name
+
+// wholePart is a part's value for the best node there can be. It is finer
+// than the framework's 0 to 100, so that rounding happens once, at the end.
+const wholePart int64 = 1000
+
+// weights says how much each part of the score counts.
+type weights struct {
+	image, zone int64
+}
+
+// preScoreState is what PreScore works out once for all nodes of a cycle.
+type preScoreState struct {
+	// weights are 0 for a part with nothing to grade: none of the images is
+	// on a feasible node, or all zones hold the same number of siblings.
+	weights    weights
+	images     []image
+	totalBytes int64
+	// zoneParts is the zone part, 0 to wholePart, of each feasible zone.
+	zoneParts map[string]int64
+}
+
+// Clone returns the state itself: nothing changes it after PreScore.
+func (s *preScoreState) Clone() fwk.StateData {
+	return s
+}
+
+// PreScore finds which of the Pod's images the feasible nodes hold and counts
+// its siblings in their zones. It skips Score when neither can tell nodes apart.
+func (pl *ImageZone) PreScore(ctx context.Context, cycleState fwk.CycleState, pod *corev1.Pod, nodes []fwk.NodeInfo) *fwk.Status {
+	state := &preScoreState{}
+	if pl.weights.image > 0 {
+		if state.images, state.totalBytes = knownImages(pod, nodes); state.totalBytes > 0 {
+			state.weights.image = pl.weights.image
+		}
+	}
+	if controller := metav1.GetControllerOfNoCopy(pod); controller != nil && pl.weights.zone > 0 {
+		counts, err := pl.countSiblings(ctx, sibling{namespace: pod.Namespace, controller: controller.UID}, nodes)
+		if err != nil {
+			return fwk.AsStatus(err)
+		}
+		if state.zoneParts = zoneParts(counts); state.zoneParts != nil {
+			state.weights.zone = pl.weights.zone
+		}
+	}
+	if state.weights == (weights{}) {
+		return fwk.NewStatus(fwk.Skip)
+	}
+	cycleState.Write(preScoreStateKey, state)
+	return nil
+}
+
+// Score returns the node's weighted parts, 0 to wholePart times the weights.
+func (pl *ImageZone) Score(_ context.Context, cycleState fwk.CycleState, _ *corev1.Pod, node fwk.NodeInfo) (int64, *fwk.Status) {
+	state, err := readPreScoreState(cycleState)
+	if err != nil {
+		return 0, fwk.AsStatus(err)
+	}
+	return state.score(node.GetImageStates(), node.Node().Labels[corev1.LabelTopologyZone]), nil
+}
+
+// ScoreExtensions returns the plugin: it normalises its scores.
+func (pl *ImageZone) ScoreExtensions() fwk.ScoreExtensions {
+	return pl
+}
+
+// NormalizeScore brings the scores to the framework's range. It keeps their
+// scale, rather than stretching them until the best is 100, so that a small
+// advantage stays small beside other plugins.
+func (pl *ImageZone) NormalizeScore(_ context.Context, cycleState fwk.CycleState, _ *corev1.Pod, scores fwk.NodeScoreList) *fwk.Status {
+	state, err := readPreScoreState(cycleState)
+	if err != nil {
+		return fwk.AsStatus(err)
+	}
+	for i := range scores {
+		scores[i].Score = state.normalize(scores[i].Score)
+	}
+	return nil
+}
+
+func readPreScoreState(cycleState fwk.CycleState) (*preScoreState, error) {
+	data, err := cycleState.Read(preScoreStateKey)
+	if err != nil {
+		return nil, fmt.Errorf("reading %q from the cycle state: %w", preScoreStateKey, err)
+	}
+	state, ok := data.(*preScoreState)
+	if !ok {
+		return nil, fmt.Errorf("reading %q from the cycle state: want *preScoreState, got %T", preScoreStateKey, data)
+	}
+	return state, nil
+}
+
+// score is the weighted sum of the node's image part and zone part. A node
+// without a zone gets none of the zone part, like a node that upstream's
+// PodTopologySpread ignores.
+func (s *preScoreState) score(states imageStates, zone string) int64 {
+	var score int64
+	if s.weights.image > 0 {
+		score += s.weights.image * partOf(heldBytes(s.images, states), s.totalBytes)
+	}
+	return score + s.weights.zone*s.zoneParts[zone]
+}
+
+// normalize turns the weighted sum into a weighted mean from fwk.MinScore to
+// fwk.MaxScore, rounded down.
+func (s *preScoreState) normalize(score int64) int64 {
+	return fwk.MaxScore * score / (wholePart * (s.weights.image + s.weights.zone))
+}
+
+// partOf returns bytes/total in units of wholePart, rounded down, without
+// overflow. It needs 0 <= bytes <= total and total > 0.
+func partOf(bytes, total int64) int64 {
+	hi, lo := bits.Mul64(uint64(bytes), uint64(wholePart))
+	if hi >= uint64(total) {
+		return wholePart
+	}
+	part, _ := bits.Div64(hi, lo, uint64(total))
+	return int64(part)
+}
