@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package integration runs the real scheduler with this project's plugins, the
+// configuration and the rights that are deployed, against a real API server.
+// Nodes are API objects only: no kubelet, no other controller runs.
+package integration
+
+import (
+	"fmt"
+	"os"
+	"testing"
+
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+)
+
+// admin reaches the API server as a member of system:masters.
+var admin *rest.Config
+
+func TestMain(m *testing.M) {
+	code, err := run(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(code)
+}
+
+func run(m *testing.M) (code int, err error) {
+	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
+		return 1, fmt.Errorf("KUBEBUILDER_ASSETS is not set: these tests need a folder with kube-apiserver and etcd; `make test` prepares one and sets it")
+	}
+	env := &envtest.Environment{}
+	// No controller removes the taint that this plugin puts on new nodes.
+	env.ControlPlane.GetAPIServer().Configure().Append("disable-admission-plugins", "TaintNodesByCondition")
+	if admin, err = env.Start(); err != nil {
+		return 1, fmt.Errorf("starting the API server and etcd from KUBEBUILDER_ASSETS: %w", err)
+	}
+	defer func() {
+		if stopErr := env.Stop(); stopErr != nil && err == nil {
+			err = fmt.Errorf("stopping the API server and etcd: %w", stopErr)
+		}
+	}()
+	return m.Run(), nil
+}
