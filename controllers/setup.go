@@ -6,40 +6,57 @@ package controllers
 
 import (
 	"context"
+	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	podtrailv1alpha1 "podtrail.dev/podtrail/api/v1alpha1"
+	"podtrail.dev/podtrail/controllers/expectations"
 )
 
 // Name is the controller's name: in logs, metrics and events, and as the field manager of its writes.
 const Name = "teachingreplicaset"
 
+// defaultWorkers is kube-controller-manager's --concurrent-replicaset-syncs.
+const defaultWorkers = 5
+
 // Options are what the manager's flags decide.
 type Options struct {
 	// MaxConcurrentReconciles is how many objects are reconciled at the same time; one object never is twice.
-	// 0 means 5, as kube-controller-manager's --concurrent-replicaset-syncs.
+	// 0 means 5, as in kube-controller-manager.
 	MaxConcurrentReconciles int
 }
 
-// CacheByObject says how the manager's cache keeps the objects that this controller reads. Pass it as
-// cache.Options.ByObject when the manager is made.
-func CacheByObject() map[client.Object]cache.ByObject {
-	return map[client.Object]cache.ByObject{&corev1.Pod{}: {}}
-}
-
-// SetupWithManager registers the indexes, the watches and the reconciler.
+// SetupWithManager registers the indexes, the watches and the reconciler. The manager's cache should be made with
+// CacheByObject and must not be split by namespace.
 func SetupWithManager(mgr ctrl.Manager, o Options) error {
+	if o.MaxConcurrentReconciles < 0 {
+		return fmt.Errorf("MaxConcurrentReconciles is %d; give 1 or more, or 0 for %d",
+			o.MaxConcurrentReconciles, defaultWorkers)
+	}
+	if o.MaxConcurrentReconciles == 0 {
+		o.MaxConcurrentReconciles = defaultWorkers
+	}
+	indexed, err := newView(context.Background(), mgr.GetCache())
+	if err != nil {
+		return err
+	}
+	r := &Reconciler{
+		client:       mgr.GetClient(),
+		live:         mgr.GetAPIReader(),
+		view:         indexed,
+		expectations: expectations.New(clock.RealClock{}),
+		events:       mgr.GetEventRecorder(Name + "-controller"),
+		clock:        clock.RealClock{},
+	}
+	w := &watcher{view: r.view, expectations: r.expectations}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named(Name).
-		For(&podtrailv1alpha1.TeachingReplicaSet{}).
+		Watches(&podtrailv1alpha1.TeachingReplicaSet{}, w.ownerHandler()).
+		Watches(&corev1.Pod{}, w.podHandler()).
 		WithOptions(controller.Options{MaxConcurrentReconciles: o.MaxConcurrentReconciles}).
-		Complete(reconcile.Func(func(context.Context, reconcile.Request) (reconcile.Result, error) {
-			return reconcile.Result{}, nil
-		}))
+		Complete(r)
 }

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	podtrailv1alpha1 "podtrail.dev/podtrail/api/v1alpha1"
+	"podtrail.dev/podtrail/controllers/expectations"
+	"podtrail.dev/podtrail/controllers/replicas"
+)
+
+// fieldOwner names this controller in the managedFields of what it writes.
+const fieldOwner = client.FieldOwner(Name)
+
+// staleRecheck is in how long a pass is tried again that was skipped because a cache lags behind this controller's
+// own writes. The event that ends the lag mostly comes first.
+const staleRecheck = 50 * time.Millisecond
+
+// Reconciler brings the Pods of a TeachingReplicaSet to the number that is wanted.
+type Reconciler struct {
+	client       client.Client
+	live         client.Reader
+	view         *view
+	expectations *expectations.Store
+	events       events.EventRecorder
+	clock        clock.PassiveClock
+}
+
+var _ reconcile.Reconciler = &Reconciler{}
+
+// Reconcile observes once, plans purely, acts, and writes the status whatever came of it. Mirrors syncReplicaSet in
+// Kubernetes' pkg/controller/replicaset/replica_set.go.
+func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
+	owner, exists := r.view.owner(request.NamespacedName)
+	if !exists {
+		r.expectations.Forget(request.NamespacedName, "")
+		return ctrl.Result{}, nil
+	}
+	if err := r.expectations.CaughtUp(identity(owner), r.view.resourceVersion); err != nil {
+		ctrl.LoggerFrom(ctx).V(1).Info("Skipped", "reason", err.Error())
+		staleSkips.Inc()
+		return ctrl.Result{RequeueAfter: staleRecheck}, nil
+	}
+	seen, err := r.observe(owner)
+	if err != nil {
+		return ctrl.Result{}, fmt.Errorf("observing: %w", err)
+	}
+
+	claims := replicas.Claim(seen)
+	active, claimErr := r.carryOutClaims(ctx, owner, claims)
+	outcome := replicas.Outcome{Unknown: claimErr != nil}
+	if claimErr == nil {
+		outcome.Plan = replicas.MakePlan(seen, active)
+		outcome.Err = r.carryOut(ctx, owner, outcome.Plan)
+	}
+	held := errors.Is(outcome.Err, errNameHeld)
+	if held {
+		outcome.Err, outcome.Unknown = nil, true
+	}
+
+	status := replicas.Status(seen, active, claims[replicas.Terminating], outcome)
+	statusErr := r.writeStatus(ctx, owner, status)
+	if err := errors.Join(claimErr, outcome.Err, statusErr); err != nil {
+		return ctrl.Result{}, err
+	}
+	return ctrl.Result{RequeueAfter: r.nextPass(owner, seen, active, status, outcome.Plan, held)}, nil
+}
+
+// observe gathers what one pass knows, from the cache only.
+func (r *Reconciler) observe(owner *podtrailv1alpha1.TeachingReplicaSet) (*replicas.Observation, error) {
+	selector, err := metav1.LabelSelectorAsSelector(&owner.Spec.Selector)
+	if err != nil {
+		return nil, reconcile.TerminalError(fmt.Errorf("spec.selector: %w", err))
+	}
+	pods, err := r.view.podsFor(owner)
+	if err != nil {
+		return nil, err
+	}
+	related, err := r.view.relatedPods(owner)
+	if err != nil {
+		return nil, err
+	}
+	return &replicas.Observation{
+		Owner:     owner,
+		Selector:  selector,
+		Pods:      pods,
+		Related:   related,
+		Pending:   !r.expectations.Satisfied(identity(owner)),
+		NameTaken: r.view.nameTaken(owner.Namespace),
+		Now:       r.clock.Now(),
+	}, nil
+}
+
+// nextPass is in how long the object needs another pass without anything happening to it; 0 for never.
+func (r *Reconciler) nextPass(owner *podtrailv1alpha1.TeachingReplicaSet, seen *replicas.Observation, active []*corev1.Pod,
+	status podtrailv1alpha1.TeachingReplicaSetStatus, plan replicas.Plan, held bool,
+) time.Duration {
+	switch {
+	case held:
+		return staleRecheck
+	case plan.Hold == replicas.HoldPending:
+		return expectations.Timeout
+	case status.ReadyReplicas == status.AvailableReplicas:
+		return 0
+	}
+	if next := replicas.NextAvailability(active, owner.Spec.MinReadySeconds, seen.Now); next > 0 {
+		return next
+	}
+	// A Pod that does not say since when it is ready is looked at again, as upstream does.
+	return time.Duration(owner.Spec.MinReadySeconds) * time.Second
+}
+
+// writeStatus writes the status if it differs from what the cache holds. A failed write is tried once more on the
+// object as it is now, with the generation that this pass acted on: a newer one has not been observed. Mirrors
+// updateReplicaSetStatus in replica_set_utils.go.
+func (r *Reconciler) writeStatus(ctx context.Context, owner *podtrailv1alpha1.TeachingReplicaSet, status podtrailv1alpha1.TeachingReplicaSetStatus) error {
+	if !replicas.StatusChanged(&owner.Status, &status) {
+		return nil
+	}
+	updated := owner.DeepCopy()
+	updated.Status = status
+	err := r.client.Status().Update(ctx, updated, fieldOwner)
+	if err != nil {
+		updated = &podtrailv1alpha1.TeachingReplicaSet{}
+		if err := r.live.Get(ctx, client.ObjectKeyFromObject(owner), updated); err != nil {
+			return ignoreGone(fmt.Errorf("reading the object to write its status again: %w", err))
+		}
+		if updated.UID != owner.UID {
+			return nil
+		}
+		updated.Status = status
+		err = r.client.Status().Update(ctx, updated, fieldOwner)
+	}
+	if err != nil {
+		return ignoreGone(fmt.Errorf("writing the status: %w", err))
+	}
+	r.expectations.Wrote(identity(owner), resourceOwners, updated.ResourceVersion)
+	return nil
+}
+
+// ignoreGone drops the error that says that the object has been deleted meanwhile.
+func ignoreGone(err error) error {
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+func identity(owner *podtrailv1alpha1.TeachingReplicaSet) expectations.Owner {
+	return expectations.Owner{NamespacedName: client.ObjectKeyFromObject(owner), UID: owner.UID}
+}

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package replicas
+
+import (
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/utils/ptr"
+
+	podtrailv1alpha1 "podtrail.dev/podtrail/api/v1alpha1"
+)
+
+// Burst bounds the creations, and the deletions, of one pass; the rest follows once these have been seen. Mirrors
+// BurstReplicas in replica_set.go.
+const Burst = 500
+
+// Observation is everything that one pass knows. The objects belong to the cache: they are read, never changed.
+type Observation struct {
+	Owner    *podtrailv1alpha1.TeachingReplicaSet
+	Selector labels.Selector
+	// Pods holds the Pods that name Owner as their controller by UID, and the Pods of its namespace without one.
+	Pods []*corev1.Pod
+	// Related holds the Pods selected by the TeachingReplicaSets that Owner's own controller controls, Owner
+	// included; none if Owner has no controller. They decide how crowded a node is.
+	Related []*corev1.Pod
+	// Pending reports that a write of an earlier pass has not been seen yet, so Pods may be wrong.
+	Pending bool
+	// NameTaken reports whether any Pod of the namespace has the name, whoever owns it.
+	NameTaken func(name string) bool
+	Now       time.Time
+}
+
+// Hold is the reason for which a plan neither creates nor deletes; empty if it may.
+type Hold string
+
+const (
+	// HoldDeleted says that the owner is being deleted: its Pods are the garbage collector's.
+	HoldDeleted Hold = "Deleted"
+	// HoldPaused says that spec.paused is set.
+	HoldPaused Hold = "Paused"
+	// HoldPending says that earlier writes have not been seen yet.
+	HoldPending Hold = "Pending"
+)
+
+// Plan is what one pass will do. At most one of Create and Delete is not empty.
+type Plan struct {
+	Hold    Hold
+	Desired int
+	Current int
+	// Create holds the names of the Pods to make.
+	Create []string
+	// Delete holds the Pods to delete, first choice first.
+	Delete []Deletion
+}
+
+// MakePlan compares the Pods that count with the number that is wanted. Mirrors manageReplicas in replica_set.go, and
+// the conditions under which syncReplicaSet calls it.
+func MakePlan(o *Observation, active []*corev1.Pod) Plan {
+	plan := Plan{Hold: hold(o), Desired: int(ptr.Deref(o.Owner.Spec.Replicas, 1)), Current: len(active)}
+	if plan.Hold != "" {
+		return plan
+	}
+	switch missing := plan.Desired - plan.Current; {
+	case missing > 0:
+		plan.Create = FreeNames(o.Owner, min(missing, Burst), o.NameTaken)
+	case missing < 0:
+		plan.Delete = ChooseDeletions(active, o.Related, min(-missing, Burst), o.Now)
+	}
+	return plan
+}
+
+func hold(o *Observation) Hold {
+	switch {
+	case o.Owner.DeletionTimestamp != nil:
+		return HoldDeleted
+	case o.Owner.Spec.Paused:
+		return HoldPaused
+	case o.Pending:
+		return HoldPending
+	default:
+		return ""
+	}
+}

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package replicas
+
+import (
+	"math"
+	"sort"
+	"strconv"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Rule names the comparison that placed one Pod before another in the order of deletion. The rules are applied in the
+// order in which they stand here.
+type Rule string
+
+const (
+	RuleAll        Rule = "every Pod goes"
+	RuleUnassigned Rule = "not assigned to a node"
+	RulePhase      Rule = "earlier phase (Pending, Unknown, Running)"
+	RuleNotReady   Rule = "not ready"
+	RuleCost       Rule = "lower " + corev1.PodDeletionCost
+	RuleCrowded    Rule = "more related Pods on its node"
+	RuleReadyTime  Rule = "ready for a shorter time"
+	RuleRestarts   Rule = "more restarts"
+	RuleAge        Rule = "created later"
+	RuleNone       Rule = "no rule tells it from the next"
+)
+
+// Deletion is a Pod to delete and the rule that put it before the next Pod in the order.
+type Deletion struct {
+	Pod  *corev1.Pod
+	Rule Rule
+}
+
+// ranked is a Pod with what the order needs to know about it, worked out once.
+type ranked struct {
+	pod       *corev1.Pod
+	related   int
+	ready     bool
+	cost      int32
+	restarts  int
+	sidecars  int
+	readyTime metav1.Time
+}
+
+// ChooseDeletions picks the count Pods that should go first. The order is ActivePodsWithRanks in
+// controller_utils.go; as there, the Pods are not ordered if all of them go.
+func ChooseDeletions(active, related []*corev1.Pod, count int, now time.Time) []Deletion {
+	if count >= len(active) {
+		deletions := make([]Deletion, 0, len(active))
+		for _, pod := range active {
+			deletions = append(deletions, Deletion{Pod: pod, Rule: RuleAll})
+		}
+		return deletions
+	}
+	order := rank(active, related)
+	sort.Slice(order, func(i, j int) bool {
+		less, _ := goesFirst(&order[i], &order[j], now)
+		return less
+	})
+	deletions := make([]Deletion, 0, count)
+	for i := range count {
+		_, rule := goesFirst(&order[i], &order[i+1], now)
+		deletions = append(deletions, Deletion{Pod: order[i].pod, Rule: rule})
+	}
+	return deletions
+}
+
+func rank(pods, related []*corev1.Pod) []ranked {
+	onNode := map[string]int{}
+	for _, pod := range related {
+		if IsActive(pod) {
+			onNode[pod.Spec.NodeName]++
+		}
+	}
+	order := make([]ranked, 0, len(pods))
+	for _, pod := range pods {
+		regular, sidecars := maxRestarts(pod)
+		order = append(order, ranked{
+			pod:       pod,
+			related:   onNode[pod.Spec.NodeName],
+			ready:     IsReady(pod),
+			cost:      deletionCost(pod),
+			restarts:  regular,
+			sidecars:  sidecars,
+			readyTime: readySince(pod),
+		})
+	}
+	return order
+}
+
+// goesFirst reports whether a is deleted before b, and the rule that decided. Mirrors ActivePodsWithRanks.Less.
+func goesFirst(a, b *ranked, now time.Time) (bool, Rule) {
+	if unassigned := a.pod.Spec.NodeName == ""; unassigned != (b.pod.Spec.NodeName == "") {
+		return unassigned, RuleUnassigned
+	}
+	if pa, pb := phaseOrder(a.pod), phaseOrder(b.pod); pa != pb {
+		return pa < pb, RulePhase
+	}
+	if a.ready != b.ready {
+		return !a.ready, RuleNotReady
+	}
+	if a.cost != b.cost {
+		return a.cost < b.cost, RuleCost
+	}
+	if a.related != b.related {
+		return a.related > b.related, RuleCrowded
+	}
+	if a.ready && !a.readyTime.Equal(&b.readyTime) {
+		return later(a, b, a.readyTime, b.readyTime, now), RuleReadyTime
+	}
+	if a.restarts != b.restarts {
+		return a.restarts > b.restarts, RuleRestarts
+	}
+	if a.sidecars != b.sidecars {
+		return a.sidecars > b.sidecars, RuleRestarts
+	}
+	if !a.pod.CreationTimestamp.Equal(&b.pod.CreationTimestamp) {
+		return later(a, b, a.pod.CreationTimestamp, b.pod.CreationTimestamp, now), RuleAge
+	}
+	return false, RuleNone
+}
+
+// later compares two times that differ, on a logarithmic scale of age so that Pods of about the same age are taken in
+// the order of their UIDs, which is as good as at random. No time at all is the latest.
+func later(a, b *ranked, timeA, timeB metav1.Time, now time.Time) bool {
+	if timeA.IsZero() || timeB.IsZero() {
+		return timeA.IsZero()
+	}
+	if ageA, ageB := logAge(timeA, now), logAge(timeB, now); ageA != ageB {
+		return ageA < ageB
+	}
+	return a.pod.UID < b.pod.UID
+}
+
+// logAge is the whole part of the base-2 logarithm of the age in nanoseconds, -1 for a time that is not in the past.
+func logAge(t metav1.Time, now time.Time) int64 {
+	age := now.Sub(t.Time)
+	if age <= 0 {
+		return -1
+	}
+	return int64(math.Log2(float64(age)))
+}
+
+func phaseOrder(pod *corev1.Pod) int {
+	switch pod.Status.Phase {
+	case corev1.PodUnknown:
+		return 1
+	case corev1.PodRunning:
+		return 2
+	default:
+		return 0
+	}
+}
+
+// deletionCost reads controller.kubernetes.io/pod-deletion-cost; 0 if it is absent or not a number that the API
+// server would accept. Mirrors GetDeletionCostFromPodAnnotations in pkg/apis/core/helper.
+func deletionCost(pod *corev1.Pod) int32 {
+	value, ok := pod.Annotations[corev1.PodDeletionCost]
+	if !ok || value == "" || value[0] == '+' || (value[0] == '0' && len(value) > 1) {
+		return 0
+	}
+	cost, err := strconv.ParseInt(value, 10, 32)
+	if err != nil {
+		return 0
+	}
+	return int32(cost)
+}
+
+// maxRestarts is the highest restart count among the containers, and among the sidecars (init containers that restart
+// always). Mirrors maxContainerRestarts in controller_utils.go.
+func maxRestarts(pod *corev1.Pod) (regular, sidecars int) {
+	for i := range pod.Status.ContainerStatuses {
+		regular = max(regular, int(pod.Status.ContainerStatuses[i].RestartCount))
+	}
+	always := map[string]bool{}
+	for i := range pod.Spec.InitContainers {
+		policy := pod.Spec.InitContainers[i].RestartPolicy
+		always[pod.Spec.InitContainers[i].Name] = policy != nil && *policy == corev1.ContainerRestartPolicyAlways
+	}
+	for i := range pod.Status.InitContainerStatuses {
+		if status := &pod.Status.InitContainerStatuses[i]; always[status.Name] {
+			sidecars = max(sidecars, int(status.RestartCount))
+		}
+	}
+	return regular, sidecars
+}

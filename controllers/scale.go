@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	podtrailv1alpha1 "podtrail.dev/podtrail/api/v1alpha1"
+	"podtrail.dev/podtrail/controllers/replicas"
+)
+
+// The actions of the events, beside their reasons.
+const (
+	actionCreate = "CreatePod"
+	actionDelete = "DeletePod"
+)
+
+// maxParallelDeletions bounds the deletions that are under way at the same time. Upstream has no bound but Burst.
+const maxParallelDeletions = 64
+
+// errNameHeld says that a Pod which does not count for the owner holds a slot's name and the cache did not know. The
+// next pass, which waits until it does, takes another slot.
+var errNameHeld = errors.New("the slot's name is held by a Pod that does not count")
+
+// carryOut creates or deletes what the plan says and returns the first error. Mirrors manageReplicas in
+// replica_set.go.
+func (r *Reconciler) carryOut(ctx context.Context, owner *podtrailv1alpha1.TeachingReplicaSet, plan replicas.Plan) error {
+	if len(plan.Create) > 0 {
+		return r.createAll(ctx, owner, plan.Create)
+	}
+	if len(plan.Delete) > 0 {
+		return r.deleteAll(ctx, owner, plan.Delete)
+	}
+	return nil
+}
+
+func (r *Reconciler) createAll(ctx context.Context, owner *podtrailv1alpha1.TeachingReplicaSet, names []string) error {
+	r.expectations.ExpectCreations(identity(owner), names)
+	tried, err := slowStart(len(names), func(i int) error { return r.create(ctx, owner, names[i]) })
+	for _, name := range names[tried:] {
+		r.expectations.CreationObserved(identity(owner), name)
+	}
+	return err
+}
+
+// create makes the Pod of one slot. The slot's name makes it idempotent: if an earlier try was carried out and its
+// answer lost, or another replica of this manager was first, the API server answers AlreadyExists and the Pod counts
+// as created.
+func (r *Reconciler) create(ctx context.Context, owner *podtrailv1alpha1.TeachingReplicaSet, name string) error {
+	pod, err := replicas.NewPod(owner, name)
+	if err == nil {
+		err = r.client.Create(ctx, pod, fieldOwner)
+	}
+	if apierrors.IsAlreadyExists(err) {
+		pod, err = r.existing(ctx, owner, name)
+	}
+	switch {
+	case err == nil:
+		r.expectations.Created(identity(owner), name, resourcePods, pod.ResourceVersion)
+		r.events.Eventf(owner, nil, corev1.EventTypeNormal, podtrailv1alpha1.SuccessfulCreateReason, actionCreate,
+			"Created pod: %s", name)
+		return nil
+	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+		// Nothing can be created in this namespace any more, and nothing is wrong with that.
+		r.expectations.CreationObserved(identity(owner), name)
+		return nil
+	}
+	r.expectations.CreationObserved(identity(owner), name)
+	if !errors.Is(err, errNameHeld) {
+		r.events.Eventf(owner, nil, corev1.EventTypeWarning, podtrailv1alpha1.FailedCreateReason, actionCreate,
+			"Error creating: %v", err)
+	}
+	return fmt.Errorf("creating Pod %s: %w", name, err)
+}
+
+// existing returns the Pod that holds the name if it counts for owner. If it does not, the cache has to see it before
+// the next pass, so that its name counts as taken.
+func (r *Reconciler) existing(ctx context.Context, owner *podtrailv1alpha1.TeachingReplicaSet, name string) (*corev1.Pod, error) {
+	pod := &corev1.Pod{}
+	if err := r.live.Get(ctx, types.NamespacedName{Namespace: owner.Namespace, Name: name}, pod); err != nil {
+		return nil, fmt.Errorf("looking at the Pod that holds the name: %w", err)
+	}
+	if metav1.IsControlledBy(pod, owner) && replicas.IsActive(pod) {
+		return pod, nil
+	}
+	r.expectations.Wrote(identity(owner), resourcePods, pod.ResourceVersion)
+	return nil, errNameHeld
+}
+
+func (r *Reconciler) deleteAll(ctx context.Context, owner *podtrailv1alpha1.TeachingReplicaSet, deletions []replicas.Deletion) error {
+	uids := make([]types.UID, 0, len(deletions))
+	for _, deletion := range deletions {
+		uids = append(uids, deletion.Pod.UID)
+	}
+	// A deletion is expected by UID, because it is seen twice: as the deletionTimestamp and as the end of the Pod.
+	r.expectations.ExpectDeletions(identity(owner), uids)
+	return inParallel(len(deletions), maxParallelDeletions, func(i int) error {
+		return r.delete(ctx, owner, deletions[i].Pod)
+	})
+}
+
+// delete deletes a Pod by name and UID. Upstream's DeletePod gives the name only; here names are used again, so a Pod
+// that has taken the name since must not be hit. Gone, under this name or altogether, is as good as deleted.
+func (r *Reconciler) delete(ctx context.Context, owner *podtrailv1alpha1.TeachingReplicaSet, pod *corev1.Pod) error {
+	target := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name}}
+	err := r.client.Delete(ctx, target, client.Preconditions{UID: &pod.UID})
+	if err == nil {
+		r.events.Eventf(owner, nil, corev1.EventTypeNormal, podtrailv1alpha1.SuccessfulDeleteReason, actionDelete,
+			"Deleted pod: %s", pod.Name)
+		return nil
+	}
+	r.expectations.DeletionObserved(identity(owner), pod.UID)
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		return nil
+	}
+	r.events.Eventf(owner, nil, corev1.EventTypeWarning, podtrailv1alpha1.FailedDeleteReason, actionDelete,
+		"Error deleting: %v", err)
+	return fmt.Errorf("deleting Pod %s: %w", pod.Name, err)
+}
+
+// slowStart calls fn with 0 to count-1, in batches of 1, 2, 4 and so on, the calls of a batch at the same time. After
+// a batch with a failure it stops: what is refused for one Pod, by a quota for instance, is mostly refused for all,
+// and neither the API server nor the reader of the events should see it hundreds of times. It returns how many calls
+// were made and the first error. Mirrors slowStartBatch in replica_set.go.
+func slowStart(count int, fn func(i int) error) (tried int, err error) {
+	for batch := min(count, 1); batch > 0; batch = min(2*batch, count-tried) {
+		first := tried
+		err = inParallel(batch, batch, func(i int) error { return fn(first + i) })
+		tried += batch
+		if err != nil {
+			return tried, err
+		}
+	}
+	return tried, nil
+}
+
+// inParallel calls fn with 0 to count-1, at most limit at the same time, waits for all and returns one of the errors.
+func inParallel(count, limit int, fn func(i int) error) error {
+	var (
+		wait  sync.WaitGroup
+		mu    sync.Mutex
+		first error
+		slots = make(chan struct{}, max(limit, 1))
+	)
+	for i := range count {
+		slots <- struct{}{}
+		wait.Go(func() {
+			defer func() { <-slots }()
+			if err := fn(i); err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				if first == nil {
+					first = err
+				}
+			}
+		})
+	}
+	wait.Wait()
+	return first
+}
