@@ -5,7 +5,6 @@ module podtrail.dev/podtrail
 go 1.26.0
 
 tool (
-	github.com/google/go-containerregistry/cmd/crane
 	mvdan.cc/sh/v3/cmd/shfmt
 	sigs.k8s.io/controller-runtime/tools/setup-envtest
 	sigs.k8s.io/controller-tools/cmd/controller-gen

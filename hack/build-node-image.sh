@@ -3,18 +3,15 @@
 # no image registry answers. Every part is cached by content; prints the image's reference on the last line.
 # docs/decisions/0002-node-image.md tells why each part is as it is.
 . "$(dirname "$0")/lib/common.sh"
+. "$ROOT/hack/lib/packages.sh"
 . "$ROOT/hack/lib/components.sh"
 . "$ROOT/hack/lib/docker.sh"
 . "$ROOT/hack/lib/rootfs.sh"
 . "$ROOT/hack/lib/container-images.sh"
 
 [ "$(id -u)" = 0 ] || die "a node image is built as root, because its root filesystem holds other users' files: sudo make cluster-up"
-for command in mmdebstrap gcc pkg-config; do
-	command -v "$command" >/dev/null || missing="${missing:-} $command"
-done
-pkg-config --exists libseccomp 2>/dev/null || missing="${missing:-} libseccomp-dev"
-[ -z "${missing:-}" ] || die "building a node image needs:$missing. On Debian or Ubuntu: apt-get install -y mmdebstrap gcc libc6-dev pkg-config libseccomp-dev"
-
+install_packages mmdebstrap=mmdebstrap gcc=gcc strip=binutils pkg-config=pkg-config
+pkg-config --exists libseccomp || install_packages =libseccomp-dev =libc6-dev
 connect_docker
 reference=$(node_image_reference)
 if docker image inspect "$reference" >/dev/null 2>&1; then

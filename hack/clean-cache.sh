@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Removes what podtrail keeps between runs: built components, images, the data of its own Docker daemon.
 . "$(dirname "$0")/lib/common.sh"
+. "$ROOT/hack/lib/packages.sh"
 . "$ROOT/hack/lib/docker.sh"
 
 if [ -n "$(ls -A "$CACHE/clusters" 2>/dev/null)" ]; then

@@ -2,6 +2,7 @@
 # Removes the cluster, its registry, its network, its files and podtrail's own Docker daemon; caches stay
 # (make clean-cache takes those). Succeeds when there is nothing to remove.
 . "$(dirname "$0")/lib/common.sh"
+. "$ROOT/hack/lib/packages.sh"
 . "$ROOT/hack/lib/docker.sh"
 . "$ROOT/hack/lib/cluster.sh"
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Says whether the cluster is up, what its nodes and podtrail's parts are, or what is wrong. Exit 1 if it is not up.
 . "$(dirname "$0")/lib/common.sh"
+. "$ROOT/hack/lib/packages.sh"
 . "$ROOT/hack/lib/docker.sh"
 . "$ROOT/hack/lib/cluster.sh"
 

@@ -2,7 +2,7 @@
 # Brings the cluster up: one control plane, two workers in two zones, a registry. Does nothing if it is up,
 # repairs it where starting its containers is enough, and builds it anew otherwise.
 . "$(dirname "$0")/lib/common.sh"
-for lib in components docker cluster registry rootfs container-images preconditions; do
+for lib in packages components docker cluster registry rootfs container-images preconditions; do
 	# shellcheck source=/dev/null
 	. "$ROOT/hack/lib/$lib.sh"
 done
@@ -15,11 +15,14 @@ report_up() {
 
 # repair starts what is stopped; succeeds if that was all that the cluster needed.
 repair() {
+	local since
+	since=$(date -u +%Y-%m-%dT%H:%M:%SZ)
 	[ -f "$STATE/complete" ] || return 1
 	cluster_nodes | while read -r node; do docker start "$node"; done >/dev/null || return 1
 	start_registry >/dev/null || return 1
 	write_kubeconfig || return 1
-	wait_for 90 "the nodes of $CLUSTER_NAME to be Ready again" nodes_are_ready
+	wait_for 90 "the kubelets of $CLUSTER_NAME to report again" kubelets_report_since "$since" &&
+		wait_for 90 "the nodes of $CLUSTER_NAME to be Ready again" nodes_are_ready
 }
 
 # pullable tells whether Docker can get kind's node image: it has it, or its daemon found it within 20 s.

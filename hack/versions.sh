@@ -2,6 +2,8 @@
 # The versions that the shell scripts need. Go modules pin their own: go.mod, go.tools.mod, hack/node-image/*/go.mod.
 # `make verify` checks that the two agree.
 
+# podtrail's own version: the next release.
+PODTRAIL_VERSION=v0.1.0
 # Kubernetes that a built node image holds and that our scheduler is linked from.
 KUBERNETES_VERSION=v1.36.3
 # kind's node image where a registry answers: the default of the pinned kind release.

@@ -41,6 +41,24 @@ nodes_are_ready() {
 	[ -z "$notready" ] || { echo "not Ready: $notready" && return 1; }
 }
 
+# kubelets_report_since TIME (RFC 3339, UTC) succeeds when every kubelet has renewed its Lease after that time:
+# Ready alone may still be what a node said before it was stopped.
+kubelets_report_since() {
+	local late
+	late=$(kubectl get leases -n kube-node-lease -o 'jsonpath={range .items[*]}{.spec.renewTime} {.metadata.name}{"\n"}{end}' |
+		awk -v since="$1" '$1 < since {print $2}' | tr '\n' ' ')
+	[ -z "$late" ] || { echo "silent: $late" && return 1; }
+}
+
+# require_cluster ends the script unless the cluster is up.
+require_cluster() {
+	use_running_docker || die "no Docker daemon runs, so the cluster $CLUSTER_NAME is not up. Next: make cluster-up"
+	[ -x "$BIN/kubectl" ] || install_kubectl 3>/dev/null
+	local trouble
+	trouble=$(cluster_problem)
+	[ -z "$trouble" ] || die "the cluster $CLUSTER_NAME is not up: $trouble. Next: make cluster-up"
+}
+
 # write_kubeconfig writes the admin's kubeconfig to a file of the cluster's own: the user's is not touched.
 write_kubeconfig() {
 	mkdir -p "$BIN"

@@ -7,16 +7,21 @@ CNI_COMPONENTS="ptp host-local portmap loopback"
 # Everything in a node image that is built from Go modules, in the order in which it is built.
 GO_COMPONENTS="$KUBERNETES_COMPONENTS $CONTAINERD_COMPONENTS runc $CNI_COMPONENTS etcd coredns"
 
+# kube_version_flags prints the linker flags that tell a Kubernetes program its version.
+kube_version_flags() {
+	local minor=${KUBERNETES_VERSION#v1.} package
+	for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
+		printf -- '-X %s.gitVersion=%s -X %s.gitMajor=1 -X %s.gitMinor=%s -X %s.gitTreeState=archive ' \
+			"$package" "$KUBERNETES_VERSION" "$package" "$package" "${minor%%.*}" "$package"
+	done
+}
+
 # component NAME sets what it takes to build it: module folder, package, build tags, linker flags, cgo.
 component() {
 	tags='' ldflags='-s -w' cgo=0
 	case $1 in
 	kube* )
-		module=kubernetes package=k8s.io/kubernetes/cmd/$1
-		local minor=${KUBERNETES_VERSION#v1.} v
-		for v in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
-			ldflags="$ldflags -X $v.gitVersion=$KUBERNETES_VERSION -X $v.gitMajor=1 -X $v.gitMinor=${minor%%.*} -X $v.gitTreeState=archive"
-		done
+		module=kubernetes package=k8s.io/kubernetes/cmd/$1 ldflags="-s -w $(kube_version_flags)"
 		;;
 	containerd*|ctr) module=containerd package=github.com/containerd/containerd/v2/cmd/$1 tags=no_btrfs,no_devmapper,no_zfs ;;
 	runc) module=runc package=github.com/opencontainers/runc tags=seccomp cgo=1 ;;

@@ -11,16 +11,14 @@ docker_answers() { docker info >/dev/null 2>&1; }
 # own_docker_runs tells whether the daemon in use is the one that start_own_docker started.
 own_docker_runs() { [ -S "$OWN_DOCKER_SOCKET" ] && DOCKER_HOST=unix://$OWN_DOCKER_SOCKET docker_answers; }
 
-can_install_docker() { [ "$(id -u)" = 0 ] && [ "$(uname -s)" = Linux ] && command -v apt-get >/dev/null; }
-
 # connect_docker leaves a Docker that answers behind DOCKER_HOST, or ends the script with what to do.
 # A daemon that the user runs comes first; ours is started only where there is none.
 connect_docker() {
 	if use_running_docker; then
 		return
 	fi
-	can_install_docker || die "no Docker daemon answers${DOCKER_HOST:+ at $DOCKER_HOST}. Install and start Docker Engine or Docker Desktop (https://docs.docker.com/engine/install), check with: docker info"
-	install_docker
+	can_install_packages || die "no Docker daemon answers${DOCKER_HOST:+ at $DOCKER_HOST}. Install and start Docker Engine or Docker Desktop (https://docs.docker.com/engine/install), check with: docker info"
+	install_packages dockerd=docker.io iptables=iptables
 	start_own_docker
 }
 
@@ -31,19 +29,6 @@ use_running_docker() {
 	fi
 	own_docker_runs || return 1
 	export DOCKER_HOST=unix://$OWN_DOCKER_SOCKET
-}
-
-install_docker() {
-	if command -v dockerd >/dev/null && command -v docker >/dev/null && command -v iptables >/dev/null; then
-		return
-	fi
-	say "no Docker here: installing the distribution's docker.io and iptables"
-	mkdir -p "$CACHE/logs"
-	{
-		apt-get update
-		# Run level 1: the package must not start a daemon of its own.
-		RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends docker.io iptables
-	} >"$CACHE/logs/install-docker.log" 2>&1 || die "installing docker.io failed; see $CACHE/logs/install-docker.log"
 }
 
 start_own_docker() {

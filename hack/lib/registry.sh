@@ -29,5 +29,7 @@ start_registry() {
 			--env OTEL_TRACES_EXPORTER=none "$(registry_image)" serve /etc/registry.yml
 	fi
 	docker start "$REGISTRY_CONTAINER"
-	wait_for 20 "the registry at localhost:$REGISTRY_PORT" curl --silent --show-error --fail "http://localhost:$REGISTRY_PORT/v2/"
+	# Asked from a node, because that is who must reach it.
+	wait_for 20 "a node to reach the registry" docker exec "$CLUSTER_NAME-worker" \
+		curl --silent --show-error --fail --max-time 3 "http://$REGISTRY_CONTAINER:5000/v2/"
 }

@@ -1,0 +1,132 @@
+# podtrail's targets; `make help` lists them. The work is in hack/*.sh, which run alone as well.
+
+SHELL := /usr/bin/env bash -o pipefail
+.SHELLFLAGS := -ec
+.DEFAULT_GOAL := help
+
+# The cluster that cluster-*, deploy, undeploy and demo work on; the e2e suite makes one of its own.
+export CLUSTER_NAME ?= podtrail
+# Port of the cluster's registry on this machine.
+export REGISTRY_PORT ?= 5001
+# auto, pull or build: where the node image comes from.
+export NODE_IMAGE ?= auto
+
+# One set of flags everywhere, so that all builds share Go's build cache.
+export CGO_ENABLED = 0
+GO_FLAGS = -trimpath
+MODULES = . scheduler-plugin test/upstream
+TOOL = GOWORK=off go tool -modfile=go.tools.mod
+LINT = golangci-lint-kube-api-linter
+VERSION = $(shell . hack/versions.sh && echo $$PODTRAIL_VERSION)
+
+##@ General
+
+.PHONY: help
+help: ## Show this help.
+	@awk 'BEGIN {FS = ":.*##"} \
+		/^##@/ {printf "\n%s\n", substr($$0, 5)} \
+		/^[a-z0-9-]+:.*##/ {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## From nothing to two traced Pods: cluster, deploy, samples, trails, a refusal.
+	@hack/run-demo.sh
+
+.PHONY: env
+env: ## Print the shell lines that select the cluster: eval "$(make -s env)".
+	@echo 'export KUBECONFIG=$(CURDIR)/bin/$(CLUSTER_NAME).kubeconfig PATH=$(CURDIR)/bin:$$PATH'
+
+##@ Cluster
+
+.PHONY: cluster-up
+cluster-up: ## Bring up the kind cluster and its registry; quick if it is up.
+	@hack/cluster-up.sh
+
+.PHONY: cluster-down
+cluster-down: ## Remove the cluster and all that belongs to it, but not the caches.
+	@hack/cluster-down.sh
+
+.PHONY: cluster-status
+cluster-status: ## Say whether the cluster is up, and what runs on it.
+	@hack/cluster-status.sh
+
+.PHONY: clean-cache
+clean-cache: ## Remove what is kept between runs: built components, images, Docker data of our own.
+	@hack/clean-cache.sh
+
+##@ Build and deploy
+
+.PHONY: build
+build: ## Build the podtrail command into bin/.
+	go build $(GO_FLAGS) -ldflags "-X main.version=$(VERSION)" -o bin/podtrail ./cmd/podtrail
+
+.PHONY: run
+run: ## Run the manager on this machine against the cluster, without its webhooks.
+	KUBECONFIG=bin/$(CLUSTER_NAME).kubeconfig go run $(GO_FLAGS) ./cmd/manager --webhooks=false --leader-elect=false
+
+.PHONY: images
+images: ## Build the images of all parts and push them to the cluster's registry.
+	@hack/build-images.sh
+
+.PHONY: install
+install: ## Install the CRD alone.
+	bin/kubectl --kubeconfig bin/$(CLUSTER_NAME).kubeconfig apply --server-side -k config/crd
+
+.PHONY: uninstall
+uninstall: ## Remove the CRD, and with it every TeachingReplicaSet.
+	bin/kubectl --kubeconfig bin/$(CLUSTER_NAME).kubeconfig delete --ignore-not-found -k config/crd
+
+.PHONY: deploy
+deploy: build ## Build, push and apply all parts, and wait until they are ready.
+	@hack/deploy.sh
+
+.PHONY: undeploy
+undeploy: ## Take all parts out of the cluster, the webhook configurations first.
+	@hack/undeploy.sh
+
+##@ Development
+
+.PHONY: generate
+generate: ## Generate deep copies.
+	$(TOOL) controller-gen object:headerFile=hack/boilerplate.go.txt paths=./api/...
+
+.PHONY: manifests
+manifests: ## Generate the CRD.
+	$(TOOL) controller-gen crd:generateEmbeddedObjectMeta=true paths=./api/... output:crd:dir=config/crd/bases
+
+.PHONY: fmt
+fmt: ## Format Go and shell.
+	gofmt -w -s $$(git ls-files --cached --others --exclude-standard '*.go')
+	$(TOOL) shfmt -w $$(hack/list-scripts.sh)
+
+.PHONY: vet
+vet: ## Run go vet on all modules.
+	@for module in $(MODULES); do echo "go vet $$module"; (cd $$module && GOWORK=off go vet $(GO_FLAGS) ./...); done
+
+.PHONY: lint
+lint: ## Run the linters on all modules.
+	@hack/run-lint.sh
+
+.PHONY: lint-fix
+lint-fix: ## Run the linters and mend what they can.
+	@hack/run-lint.sh --fix
+
+##@ Test
+
+.PHONY: test
+test: test-unit test-integration ## Unit tests and integration tests on a real API server and etcd.
+
+.PHONY: test-unit
+test-unit: ## Unit tests of all modules.
+	@hack/run-tests.sh unit
+
+.PHONY: test-integration
+test-integration: ## Integration tests on a real API server and etcd.
+	@hack/run-tests.sh integration
+
+.PHONY: test-e2e
+test-e2e: build ## All parts and samples on a kind cluster of its own, podtrail-e2e.
+	@hack/run-e2e.sh
+
+.PHONY: verify
+verify: ## Check what is generated, formatted, linted, pinned and documented.
+	@hack/verify.sh

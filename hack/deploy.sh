@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# Builds and pushes podtrail's images, applies config/default to the cluster and waits until every part is ready.
+. "$(dirname "$0")/lib/common.sh"
+for lib in packages components docker cluster; do
+	# shellcheck source=/dev/null
+	. "$ROOT/hack/lib/$lib.sh"
+done
+require_cluster
+"$ROOT/hack/build-images.sh"
+
+# write_overlay pins the images by digest in a copy outside the tracked files. The nodes know the registry
+# as localhost:5001 on every cluster.
+write_overlay() {
+	local name
+	rm -rf "$BIN/overlay"
+	mkdir -p "$BIN/overlay"
+	{
+		echo "apiVersion: kustomize.config.k8s.io/v1beta1"
+		echo "kind: Kustomization"
+		echo "resources: [../../config/default]"
+		echo "images:"
+		for name in manager recorder scheduler; do
+			echo "  - {name: localhost:5001/podtrail/$name, digest: $(cat "$BIN/images/$name.digest")}"
+		done
+		echo "patches:"
+		echo "  - target: {kind: Deployment, name: podtrail-manager}"
+		echo "    patch: |"
+		echo "      - op: replace"
+		echo "        path: /spec/template/spec/containers/0/env/0"
+		echo "        value: {name: SIDECAR_IMAGE, value: localhost:5001/podtrail/sampleapp@$(cat "$BIN/images/sampleapp.digest")}"
+	} >"$BIN/overlay/kustomization.yaml"
+}
+
+apply() { kubectl apply --server-side --force-conflicts --field-manager=podtrail-deploy -k "$BIN/overlay"; }
+
+ca_bundles_are_set() {
+	local kind bundle
+	for kind in mutating validating; do
+		bundle=$(kubectl get "${kind}webhookconfiguration" "podtrail-$kind-webhooks" -o 'jsonpath={.webhooks[*].clientConfig.caBundle}')
+		[ -n "$bundle" ] || { echo "podtrail-$kind-webhooks has no caBundle" && return 1; }
+	done
+}
+
+PARTS=6
+write_overlay
+part "apply config/default" apply
+part "CRD established" kubectl wait --for=condition=Established --timeout=30s crd/teachingreplicasets.apps.podtrail.dev
+part "recorder on every node" kubectl rollout status -n podtrail-system daemonset/podtrail-recorder --timeout=120s
+part "scheduler ready" kubectl rollout status -n podtrail-system deployment/podtrail-scheduler --timeout=120s
+part "manager ready" kubectl rollout status -n podtrail-system deployment/podtrail-manager --timeout=120s
+part "webhook certificates in place" wait_for 60 "the webhook configurations to get their CA" ca_bundles_are_set
+say "podtrail is deployed to $CLUSTER_NAME: kubectl get pods -n podtrail-system"

@@ -1,0 +1,29 @@
+# shellcheck shell=bash
+# The images of podtrail's own parts: static binaries alone in an image, the same digest from the same source.
+
+OWN_IMAGES="manager recorder sampleapp scheduler"
+
+# own_image_source NAME prints the folder of the module and the package that the image's program is built from.
+own_image_source() {
+	case $1 in
+	scheduler) echo "$ROOT/scheduler-plugin ./cmd/scheduler" ;;
+	*) echo "$ROOT ./cmd/$1" ;;
+	esac
+}
+
+# build_program NAME OUTPUT compiles one program for the nodes.
+build_program() {
+	local folder package
+	read -r folder package < <(own_image_source "$1")
+	(cd "$folder" && GOWORK=off GOOS=linux go build -buildvcs=false \
+		-ldflags "-s -w -X main.version=$PODTRAIL_VERSION $(kube_version_flags)" -o "$2" "$package")
+}
+
+# push_own_image NAME builds and pushes one image and leaves its digest in FOLDER/NAME.digest.
+push_own_image() {
+	local name=$1 folder=$2
+	build_program "$name" "$folder/$name"
+	build_image -push -tag "localhost:$REGISTRY_PORT/podtrail/$name:dev" -entrypoint "/$name" "$folder/$name=/$name" |
+		sed 's/.*@//' >"$folder/$name.digest"
+	rm "$folder/$name"
+}
