@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package auditlog
+
+import (
+	"testing"
+
+	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
+)
+
+func TestKeep(t *testing.T) {
+	const trs = "apps.podtrail.dev"
+	tests := map[string]struct {
+		verb, group, resource, subresource string
+		stage                              auditv1.Stage
+		noObject                           bool
+		want                               bool
+	}{
+		"a Pod is created":                             {verb: "create", resource: "pods", want: true},
+		"a Pod's status is patched":                    {verb: "patch", resource: "pods", subresource: "status", want: true},
+		"a Pod is bound":                               {verb: "create", resource: "pods", subresource: "binding", want: true},
+		"a Pod is bound the older way":                 {verb: "create", resource: "bindings", want: true},
+		"a Pod is evicted":                             {verb: "create", resource: "pods", subresource: "eviction", want: true},
+		"a Pod is resized":                             {verb: "patch", resource: "pods", subresource: "resize", want: true},
+		"a Pod gets an ephemeral container":            {verb: "patch", resource: "pods", subresource: "ephemeralcontainers", want: true},
+		"a Pod is deleted":                             {verb: "delete", resource: "pods", want: true},
+		"Pods are deleted together":                    {verb: "deletecollection", resource: "pods", want: true},
+		"a request panicked":                           {verb: "create", resource: "pods", stage: auditv1.StagePanic, want: true},
+		"a Deployment is updated":                      {verb: "update", group: "apps", resource: "deployments", want: true},
+		"a ReplicaSet is scaled":                       {verb: "update", group: "apps", resource: "replicasets", subresource: "scale", want: true},
+		"a TeachingReplicaSet's status":                {verb: "update", group: trs, resource: "teachingreplicasets", subresource: "status", want: true},
+		"a Node's status is patched":                   {verb: "patch", resource: "nodes", subresource: "status", want: true},
+		"a Node is tainted":                            {verb: "patch", resource: "nodes", want: true},
+		"a request that only came in":                  {verb: "create", resource: "pods", stage: auditv1.StageRequestReceived},
+		"a Pod is read":                                {verb: "get", resource: "pods"},
+		"Pods are listed":                              {verb: "list", resource: "pods"},
+		"Pods are watched":                             {verb: "watch", resource: "pods", stage: auditv1.StageResponseStarted},
+		"a command runs in a Pod":                      {verb: "create", resource: "pods", subresource: "exec"},
+		"a person attaches to a Pod":                   {verb: "create", resource: "pods", subresource: "attach"},
+		"a Secret is created":                          {verb: "create", resource: "secrets"},
+		"a Secret is patched":                          {verb: "patch", resource: "secrets"},
+		"a ConfigMap is updated":                       {verb: "update", resource: "configmaps"},
+		"a token is made":                              {verb: "create", resource: "serviceaccounts", subresource: "token"},
+		"a token is reviewed":                          {verb: "create", group: "authentication.k8s.io", resource: "tokenreviews"},
+		"a lease is renewed":                           {verb: "update", group: "coordination.k8s.io", resource: "leases"},
+		"a StatefulSet is created":                     {verb: "create", group: "apps", resource: "statefulsets"},
+		"something else that calls itself pods":        {verb: "create", group: "metrics.k8s.io", resource: "pods"},
+		"something else that calls itself deployments": {verb: "create", group: "example.com", resource: "deployments"},
+		"a request for no object":                      {verb: "create", noObject: true},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			e := event{Verb: tc.verb, Stage: auditv1.StageResponseComplete}
+			if tc.stage != "" {
+				e.Stage = tc.stage
+			}
+			if !tc.noObject {
+				e.ObjectRef = &objectReference{APIGroup: tc.group, Resource: tc.resource, Subresource: tc.subresource}
+			}
+			if got := keep(e); got != tc.want {
+				t.Errorf("keep is %v, want %v", got, tc.want)
+			}
+		})
+	}
+}
