@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// headerTimeout bounds how long the proxy waits for the app to begin its answer.
+const headerTimeout = 30 * time.Second
+
+// stats is what GET /podtrail/stats answers.
+type stats struct {
+	// Target is the app's address.
+	Target string `json:"target"`
+	// Requests counts what was forwarded, by status code of the answer.
+	Requests map[string]int `json:"requests"`
+	// Total is the sum of Requests.
+	Total int `json:"total"`
+}
+
+// proxy forwards to the app and counts.
+type proxy struct {
+	target string
+	mu     sync.Mutex
+	counts map[string]int
+}
+
+func newProxy(target string) http.Handler {
+	p := &proxy{target: target, counts: map[string]int{}}
+	transport := &http.Transport{ResponseHeaderTimeout: headerTimeout, MaxIdleConnsPerHost: 16, IdleConnTimeout: 60 * time.Second}
+	forward := &httputil.ReverseProxy{
+		Transport: transport,
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(&url.URL{Scheme: "http", Host: target})
+			r.Out.Host = r.In.Host
+			r.SetXForwarded()
+		},
+		ModifyResponse: func(r *http.Response) error {
+			p.count(r.StatusCode)
+			return nil
+		},
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
+			p.count(http.StatusBadGateway)
+			http.Error(w, fmt.Sprintf("podtrail-proxy: the app at %s did not answer: %v", target, err), http.StatusBadGateway)
+		},
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /podtrail/healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /podtrail/stats", p.stats)
+	mux.Handle("/", forward)
+	return mux
+}
+
+func (p *proxy) count(code int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.counts[strconv.Itoa(code)]++
+}
+
+func (p *proxy) stats(w http.ResponseWriter, _ *http.Request) {
+	s := stats{Target: p.target, Requests: map[string]int{}}
+	p.mu.Lock()
+	for code, n := range p.counts {
+		s.Requests[code] = n
+		s.Total += n
+	}
+	p.mu.Unlock()
+	w.Header().Set("Content-Type", "application/json")
+	// An error means that the caller is gone; there is nobody left to tell.
+	_ = json.NewEncoder(w).Encode(s)
+}
