@@ -237,7 +237,9 @@ func (w *treeWriter) missing(from, to trail.Entry, indent string) {
 	w.line(row{prefix: indent + w.bar(0) + " ", text: text, color: dim, evidence: ""}, stageWidth-2)
 }
 
-func (w *treeWriter) bar(took time.Duration) string { return pad(bar(took, w.longest, w.barWidth), w.barWidth) }
+func (w *treeWriter) bar(took time.Duration) string {
+	return pad(bar(took, w.longest, w.barWidth), w.barWidth)
+}
 
 // entry writes one stage: a line for each thing that happened in it.
 func (w *treeWriter) entry(e trail.Entry, indent string, o *trail.Object) {

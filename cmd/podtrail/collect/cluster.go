@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package collect
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"podtrail.dev/podtrail/trail"
+	"podtrail.dev/podtrail/trail/source"
+)
+
+// pageSize bounds one answer of the API server when a namespace is listed.
+const pageSize = 500
+
+// Timeout bounds all that is read for one trail.
+const Timeout = 60 * time.Second
+
+// Cluster reads from one cluster.
+type Cluster struct {
+	config  *rest.Config
+	client  kubernetes.Interface
+	dynamic dynamic.Interface
+	// Dial opens a connection to a port of a Pod. It goes through the API server unless a test says otherwise.
+	Dial DialFunc
+	// Doing is told what is being read, for progress.
+	Doing func(what string)
+}
+
+// New makes the clients for a configuration.
+func New(config *rest.Config) (*Cluster, error) {
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("make client for %s: %w", config.Host, err)
+	}
+	dynamicClient, err := dynamic.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("make dynamic client for %s: %w", config.Host, err)
+	}
+	c := &Cluster{config: config, client: client, dynamic: dynamicClient, Doing: func(string) {}}
+	c.Dial = c.dialThroughAPIServer
+	return c, nil
+}
+
+// Evidence is what was read, and what could not be.
+type Evidence struct {
+	Observations []trail.Observation
+	// Names are the objects of each kind that exist now.
+	Names map[string][]string
+	// Problems are sources that could not be read; the trail lacks their evidence.
+	Problems []*Problem
+}
+
+// Namespace reads all evidence of one namespace. The objects of the kind that is asked for must be readable; what else
+// is not becomes a problem beside the trail.
+func (c *Cluster) Namespace(ctx context.Context, namespace string, asked KindInfo) (Evidence, error) {
+	evidence := Evidence{Names: map[string][]string{}}
+	for _, kind := range Kinds {
+		c.Doing("reading " + kind.Resource + " in namespace " + namespace)
+		err := c.list(ctx, namespace, kind, func(raw []byte) error { return evidence.addObject(kind, raw) })
+		if kind.Group == "apps.podtrail.dev" && apierrors.IsNotFound(err) {
+			if kind.Kind == asked.Kind {
+				return Evidence{}, &Problem{
+					Code: WrongUse, What: "The cluster has no kind TeachingReplicaSet.", Next: "make deploy", Cause: err,
+				}
+			}
+			continue
+		}
+		if err == nil {
+			continue
+		}
+		problem := explain(err, c.config.Host, "list "+kind.Resource, "list", kind.Resource, namespace)
+		if kind.Kind == asked.Kind || !apierrors.IsForbidden(err) {
+			return Evidence{}, problem
+		}
+		evidence.Problems = append(evidence.Problems, problem)
+	}
+	c.Doing("reading events in namespace " + namespace)
+	if err := c.events(ctx, namespace, &evidence); err != nil {
+		evidence.Problems = append(evidence.Problems,
+			explain(err, c.config.Host, "list events", "list", "events", namespace))
+	}
+	if problem := c.records(ctx, namespace, &evidence); problem != nil {
+		evidence.Problems = append(evidence.Problems, problem)
+	}
+	return evidence, nil
+}
+
+// list calls visit with each object of a kind, page by page, in JSON.
+func (c *Cluster) list(ctx context.Context, namespace string, kind KindInfo, visit func([]byte) error) error {
+	resource := c.dynamic.Resource(schema.GroupVersionResource{
+		Group: kind.Group, Version: versionOf(kind), Resource: kind.Resource,
+	}).Namespace(namespace)
+	options := metav1.ListOptions{Limit: pageSize}
+	for {
+		page, err := resource.List(ctx, options)
+		if err != nil {
+			return err // explained by the caller, who knows what it was for
+		}
+		for i := range page.Items {
+			raw, err := page.Items[i].MarshalJSON()
+			if err != nil {
+				return fmt.Errorf("encode %s: %w", page.Items[i].GetName(), err)
+			}
+			if err := visit(raw); err != nil {
+				return err
+			}
+		}
+		if options.Continue = page.GetContinue(); options.Continue == "" {
+			return nil
+		}
+	}
+}
+
+func versionOf(kind KindInfo) string {
+	if kind.Group == "apps.podtrail.dev" {
+		return "v1alpha1"
+	}
+	return "v1"
+}
+
+// addObject parses one object of a kind.
+func (e *Evidence) addObject(kind KindInfo, raw []byte) error {
+	if kind.Kind == "Pod" {
+		var pod corev1.Pod
+		if err := json.Unmarshal(raw, &pod); err != nil {
+			return fmt.Errorf("decode Pod: %w", err)
+		}
+		e.Names[kind.Kind] = append(e.Names[kind.Kind], pod.Name)
+		e.Observations = append(e.Observations, source.ParsePod(&pod)...)
+		return nil
+	}
+	// Of workloads only what Deployment, ReplicaSet and TeachingReplicaSet have in common is needed.
+	var workload appsv1.ReplicaSet
+	if err := json.Unmarshal(raw, &workload); err != nil {
+		return fmt.Errorf("decode %s: %w", kind.Kind, err)
+	}
+	desired := int32(1)
+	if workload.Spec.Replicas != nil {
+		desired = *workload.Spec.Replicas
+	}
+	e.Names[kind.Kind] = append(e.Names[kind.Kind], workload.Name)
+	e.Observations = append(e.Observations, source.ParseWorkload(kind.Kind, &workload.ObjectMeta, desired)...)
+	return nil
+}
+
+func (c *Cluster) events(ctx context.Context, namespace string, evidence *Evidence) error {
+	options := metav1.ListOptions{Limit: pageSize}
+	for {
+		page, err := c.client.CoreV1().Events(namespace).List(ctx, options)
+		if err != nil {
+			return err // explained by the caller
+		}
+		for i := range page.Items {
+			if o, ok := source.ParseEvent(&page.Items[i]); ok {
+				evidence.Observations = append(evidence.Observations, o)
+			}
+		}
+		if options.Continue = page.Continue; options.Continue == "" {
+			return nil
+		}
+	}
+}
+
+// Elsewhere returns the other namespaces in which an object of that kind and name exists. Without permission to look,
+// there are none.
+func (c *Cluster) Elsewhere(ctx context.Context, kind KindInfo, name, namespace string) []string {
+	page, err := c.dynamic.Resource(schema.GroupVersionResource{
+		Group: kind.Group, Version: versionOf(kind), Resource: kind.Resource,
+	}).List(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + name, Limit: pageSize})
+	if err != nil {
+		return nil
+	}
+	var out []string
+	for i := range page.Items {
+		if ns := page.Items[i].GetNamespace(); ns != namespace && page.Items[i].GetName() == name {
+			out = append(out, ns)
+		}
+	}
+	return out
+}
+
+// NamespaceExists says whether there is such a namespace; without permission to look, it is taken to exist.
+func (c *Cluster) NamespaceExists(ctx context.Context, namespace string) bool {
+	_, err := c.client.CoreV1().Namespaces().Get(ctx, namespace, metav1.GetOptions{})
+	return !apierrors.IsNotFound(err)
+}
+
+// CompletionNames lists the names of a kind, for the shell's completion.
+func (c *Cluster) CompletionNames(ctx context.Context, kind KindInfo, namespace string) ([]string, error) {
+	var names []string
+	err := c.list(ctx, namespace, kind, func(raw []byte) error {
+		var object metav1.PartialObjectMetadata
+		if err := json.Unmarshal(raw, &object); err != nil {
+			return fmt.Errorf("decode metadata: %w", err)
+		}
+		names = append(names, object.Name)
+		return nil
+	})
+	return names, err
+}
