@@ -35,11 +35,11 @@ var _ admission.Handler = podDefaulter{}
 // the object: a generateName Pod gets its name only after admission, and the
 // namespace is the request's.
 func (h podDefaulter) Handle(ctx context.Context, req admission.Request) admission.Response {
+	if err := h.exempt.orKind(req, podKind); err != nil {
+		return unreadable(verdict.PodDefaults, err)
+	}
 	if h.exempt.has(req.Namespace) || req.Operation != admissionv1.Create || req.SubResource != "" {
 		return mutated(mutation.Decision{Verdict: outOfScope(verdict.PodDefaults, req)})
-	}
-	if err := expectKind(req.Kind, podKind); err != nil {
-		return unreadable(verdict.PodDefaults, err)
 	}
 	var pod corev1.Pod
 	if err := decode(req.Object, "the Pod", &pod); err != nil {
@@ -60,12 +60,12 @@ var _ admission.Handler = podValidator{}
 
 // Handle allows or denies.
 func (h podValidator) Handle(ctx context.Context, req admission.Request) admission.Response {
+	if err := h.exempt.orKind(req, podKind); err != nil {
+		return unreadable(verdict.CPULimits, err)
+	}
 	isUpdate := req.Operation == admissionv1.Update
 	if h.exempt.has(req.Namespace) || !isUpdate && req.Operation != admissionv1.Create {
 		return validated(validation.Decision{Verdict: outOfScope(verdict.CPULimits, req)})
-	}
-	if err := expectKind(req.Kind, podKind); err != nil {
-		return unreadable(verdict.CPULimits, err)
 	}
 	var pod corev1.Pod
 	if err := decode(req.Object, "the Pod", &pod); err != nil {
@@ -88,6 +88,15 @@ func (h podValidator) Handle(ctx context.Context, req admission.Request) admissi
 type exemptNamespaces []string
 
 func (e exemptNamespaces) has(namespace string) bool { return slices.Contains(e, namespace) }
+
+// orKind demands the kind outside the exempt namespaces. A request without one
+// is not read as "not about Pods, so allowed".
+func (e exemptNamespaces) orKind(req admission.Request, want metav1.GroupVersionKind) error {
+	if e.has(req.Namespace) {
+		return nil
+	}
+	return expectKind(req.Kind, want)
+}
 
 func outOfScope(rule verdict.Rule, req admission.Request) verdict.Verdict {
 	what := req.Resource.Resource
