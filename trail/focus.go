@@ -91,6 +91,7 @@ func onlyAbout(in []Entry, child Subject) []Entry {
 		if len(kept.Observations) == 0 {
 			kept = e
 		}
+		kept.At = kept.first()
 		out = append(out, kept)
 	}
 	return out

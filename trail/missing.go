@@ -8,8 +8,9 @@ import "slices"
 var (
 	missingAudit = Missing{
 		Source: SourceAudit,
-		Why:    "no audit event of the request that created it",
-		Remedy: "the recorder keeps the audit log from its start on: make deploy, then create the object again",
+		Why:    "no audit event that names the request that created it",
+		Remedy: "the recorder keeps events from its start on (make deploy), and only audit level RequestResponse keeps " +
+			"the UIDs to join by; then create the object again",
 	}
 	missingReconcile = Missing{
 		Source: SourceAudit,

@@ -130,14 +130,17 @@ func (w *treeWriter) laterWrites(o *trail.Object, indent string, bySystem bool) 
 			continue
 		}
 		if bySystem && !w.options.Verbose {
-			hidden++
+			// What schedulers and kubelets write to Pods is told as stages Schedule and Run.
+			if o.Subject.Kind != "Pod" || write.Subresource == "" {
+				hidden++
+			}
 			continue
 		}
-		text := fmt.Sprintf("write: %s %s by %s", write.Verb, pathOf(write.URI), lastPart(write.User))
+		text := fmt.Sprintf("write: %s %s by %s", write.Verb, what(o, write), lastPart(write.User))
 		if write.ResourceVersion != "" {
 			text += ", resourceVersion " + write.ResourceVersion
 		}
-		r := row{at: write.Received, took: write.Took, prefix: indent + w.bar(write.Took) + " ", text: text, color: bold}
+		r := row{at: write.Received, took: write.Took, prefix: indent, bar: w.bar(write.Took), text: text, color: bold}
 		if failed := write.Failed(); failed != nil {
 			r.text += fmt.Sprintf("\n✗ %d %s: %s", failed.Stage, failed.Stage, failureWords(*failed.Failure()))
 			r.color = red
@@ -148,14 +151,17 @@ func (w *treeWriter) laterWrites(o *trail.Object, indent string, bySystem bool) 
 		}
 	}
 	if hidden == 1 {
-		w.line(row{prefix: indent + w.bar(0) + " ", text: "1 later write by a part of the cluster (-v to see)", color: dim}, 0)
+		w.line(row{prefix: indent, bar: w.bar(0), text: "1 later write by a part of the cluster (-v to see)", color: dim}, 0)
 	} else if hidden > 1 {
 		text := fmt.Sprintf("%d later writes by parts of the cluster (-v to see)", hidden)
-		w.line(row{prefix: indent + w.bar(0) + " ", text: text, color: dim}, 0)
+		w.line(row{prefix: indent, bar: w.bar(0), text: text, color: dim}, 0)
 	}
 }
 
-func pathOf(uri string) string {
-	path, _, _ := strings.Cut(uri, "?")
-	return path
+// what names the part of the object that a write changed.
+func what(o *trail.Object, write trail.Write) string {
+	if write.Subresource == "" {
+		return Reference(o.Subject)
+	}
+	return Reference(o.Subject) + "/" + write.Subresource
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"podtrail.dev/podtrail/trail"
 )
@@ -168,8 +169,7 @@ func scheduleLines(e trail.Entry, o *trail.Object) []said {
 		if _, bound := obs.Fact("Binding"); bound {
 			text := obs.Summary + inferredMark(obs)
 			if o.Created.Seen() {
-				stored := o.Created.Received.Add(o.Created.Took)
-				text += "\nBinding POSTed " + Duration(max(0, obs.Time.Sub(stored))) + " after the Pod was stored"
+				text += "\nBinding POSTed " + sinceStored(o, obs.Time)
 			}
 			return []said{{text: text}}
 		}
@@ -183,6 +183,16 @@ func scheduleLines(e trail.Entry, o *trail.Object) []said {
 	return out
 }
 
+// sinceStored says when something came, counted from the answer to the Pod's creation, after which it was stored for
+// certain. A quick scheduler sees the Pod in its watch before that answer is written.
+func sinceStored(o *trail.Object, at time.Time) string {
+	after := at.Sub(o.Created.Received.Add(o.Created.Took))
+	if after < 0 {
+		return Duration(-after) + " before the answer to the Pod's creation was written"
+	}
+	return Duration(after) + " after the Pod was stored"
+}
+
 // runLines says what happened on the node, each thing once and with its newest value.
 func runLines(e trail.Entry, o *trail.Object) []said {
 	var out []said
@@ -193,7 +203,7 @@ func runLines(e trail.Entry, o *trail.Object) []said {
 		}
 	}
 	if where != "" {
-		out = append(out, said{text: where})
+		out = append(out, said{text: where + networkWords(e)})
 	}
 	out = append(out, pullLines(e)...)
 	if containers := containerLines(e); containers != "" {
@@ -218,6 +228,17 @@ func runLines(e trail.Entry, o *trail.Object) []said {
 		text += fmt.Sprintf("; %d status writes by the kubelet", writes)
 	}
 	return append(out, said{text: text, color: green})
+}
+
+// networkWords says when sandbox and network were ready, if the audit log has the kubelet's write that says so first.
+func networkWords(e trail.Entry) string {
+	for _, obs := range e.Observations {
+		value, ok := obs.Fact(trail.FactReadyToStart)
+		if ok && strings.HasPrefix(value, "True") && obs.Evidence.Source == trail.SourceAudit && !e.At.IsZero() {
+			return "; sandbox and network ready after " + Duration(max(0, obs.Time.Sub(e.At)))
+		}
+	}
+	return ""
 }
 
 // newest is the value of a fact in the latest observation that has it.

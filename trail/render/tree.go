@@ -16,7 +16,7 @@ import (
 
 const (
 	// timesWidth is the columns of the two times and the rule after them.
-	timesWidth = 20
+	timesWidth = 18
 	// stageWidth is the columns of a stage's number and name.
 	stageWidth = 15
 	// evidenceWidth is the columns of the evidence under -v.
@@ -35,7 +35,7 @@ func Tree(out io.Writer, t trail.Trail, options Options) error {
 	})
 	w.header()
 	fmt.Fprintln(w.out)
-	fmt.Fprintln(w.out, w.paint.in(dim, fmt.Sprintf("%8s %8s", "at", "took")))
+	fmt.Fprintln(w.out, w.paint.in(dim, fmt.Sprintf("%7s %7s", "at", "took")))
 	for _, root := range t.Objects {
 		w.object(root, "", "")
 	}
@@ -57,9 +57,11 @@ type treeWriter struct {
 
 // row is one line of the tree.
 type row struct {
-	at       time.Time
-	took     time.Duration
-	prefix   string
+	at     time.Time
+	took   time.Duration
+	prefix string
+	// bar stands between prefix and text, on the first line only.
+	bar      string
 	text     string
 	color    string
 	evidence string
@@ -77,8 +79,8 @@ func (w *treeWriter) line(r row, hanging int) {
 	if r.took > 0 {
 		took = Duration(r.took)
 	}
-	room := w.options.Width - timesWidth - utf8.RuneCountInString(r.prefix) - hanging
-	if w.options.Verbose {
+	room := w.options.Width - timesWidth - utf8.RuneCountInString(r.prefix+r.bar) - hanging
+	if r.evidence != "" {
 		room -= evidenceWidth
 	}
 	head, text := "", r.text
@@ -89,13 +91,14 @@ func (w *treeWriter) line(r row, hanging int) {
 	for i, part := range wrap(text, room) {
 		if i > 0 {
 			at, took, head, r.evidence = "", "", strings.Repeat(" ", hanging), ""
+			r.bar = strings.Repeat(" ", utf8.RuneCountInString(r.bar))
 		}
-		body := r.prefix + head + part
+		body := r.prefix + r.bar + head + part
 		padding := ""
 		if r.evidence != "" {
 			padding = strings.Repeat(" ", max(1, w.options.Width-timesWidth-evidenceWidth-utf8.RuneCountInString(body)+1))
 		}
-		full := w.paint.in(dim, fmt.Sprintf("%8s %8s ┃ ", at, took)) + r.prefix + w.paint.in(r.color, head+part) +
+		full := w.paint.in(dim, fmt.Sprintf("%7s %7s ┃ ", at, took)) + r.prefix + r.bar + w.paint.in(r.color, head+part) +
 			padding + w.paint.in(dim, r.evidence)
 		fmt.Fprintln(w.out, strings.TrimRight(full, " "))
 	}
@@ -208,9 +211,12 @@ func hiddenWords(hidden []*trail.Object) string {
 // stages writes entries; not in full, stages 1 to 6 become one line.
 func (w *treeWriter) stages(entries []trail.Entry, indent string, full bool, o *trail.Object) {
 	if !full && o.Created.Seen() && !o.Refused() {
-		text := pad("1–6", stageWidth-2) + "written by " + lastPart(o.Created.User) +
-			", stored as resourceVersion " + o.Created.ResourceVersion + " (-v to see)"
-		w.line(row{took: o.Created.Took, prefix: indent + w.bar(o.Created.Took) + " ", text: text}, stageWidth-2)
+		text := pad("1–6", stageWidth) + "written by " + lastPart(o.Created.User)
+		if o.Created.ResourceVersion != "" {
+			text += ", stored as resourceVersion " + o.Created.ResourceVersion
+		}
+		text += " (-v to see)"
+		w.line(row{took: o.Created.Took, prefix: indent, bar: w.bar(o.Created.Took), text: text}, stageWidth)
 		return
 	}
 	for i := 0; i < len(entries); i++ {
@@ -233,28 +239,28 @@ func (w *treeWriter) missing(from, to trail.Entry, indent string) {
 	if to.Stage != from.Stage {
 		name = fmt.Sprintf("%d–%d", from.Stage, to.Stage)
 	}
-	text := pad(name, stageWidth-2) + "no evidence: " + from.Missing.Why + "\n" + from.Missing.Remedy
-	w.line(row{prefix: indent + w.bar(0) + " ", text: text, color: dim, evidence: ""}, stageWidth-2)
+	text := pad(name, stageWidth) + "no evidence: " + from.Missing.Why + "\n" + from.Missing.Remedy
+	w.line(row{prefix: indent, bar: w.bar(0), text: text, color: dim}, stageWidth)
 }
 
 func (w *treeWriter) bar(took time.Duration) string {
-	return pad(bar(took, w.longest, w.barWidth), w.barWidth)
+	return pad(bar(took, w.longest, w.barWidth), w.barWidth) + " "
 }
 
 // entry writes one stage: a line for each thing that happened in it.
 func (w *treeWriter) entry(e trail.Entry, indent string, o *trail.Object) {
 	name := fmt.Sprintf("%d %s", e.Stage, e.Stage)
-	r := row{at: e.At, took: e.Took, prefix: indent + w.bar(e.Took) + " "}
+	r := row{at: e.At, took: e.Took, prefix: indent, bar: w.bar(e.Took)}
 	for i, told := range w.told(e, o) {
 		if i > 0 {
 			name, r.at, r.took = "", time.Time{}, 0
-			r.prefix = indent + w.bar(0) + " "
+			r.bar = w.bar(0)
 		}
-		r.text, r.evidence, r.color = pad(name, stageWidth-2)+told.text, "", told.color
+		r.text, r.evidence, r.color = pad(name, stageWidth)+told.text, "", told.color
 		if w.options.Verbose {
 			r.evidence = told.evidence
 		}
-		w.line(r, stageWidth-2)
+		w.line(r, stageWidth)
 	}
 }
 

@@ -99,7 +99,11 @@ func (w *write) authorize() trail.Observation {
 	var summary string
 	switch match := allowedBy.FindStringSubmatch(reason); {
 	case match != nil:
-		summary = "allowed by " + match[1] + " " + rbacName(match[2]) + " → " + match[3] + " " + match[4]
+		role := match[4]
+		if match[2] == match[4] {
+			role = "of that name"
+		}
+		summary = "allowed by " + match[1] + " " + rbacName(match[2]) + " → " + match[3] + " " + role
 		facts = append(facts, trail.Fact{Key: "binding", Value: match[1] + " " + rbacName(match[2])},
 			trail.Fact{Key: "role", Value: match[3] + " " + match[4]},
 			trail.Fact{Key: "bound to", Value: match[5] + " " + rbacName(match[6])})

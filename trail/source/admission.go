@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
 
 	"podtrail.dev/podtrail/trail"
@@ -79,10 +80,14 @@ func (w *write) mutate() trail.Observation {
 	var facts []trail.Fact
 	for _, c := range calls {
 		said := patchWords(c)
-		parts = append(parts, "webhook "+c.Webhook+": "+said)
+		again := ""
+		if !strings.HasPrefix(c.round, "round_0_") {
+			again = " called again"
+		}
+		parts = append(parts, "webhook "+c.Webhook+again+": "+said)
 		facts = append(facts, trail.Fact{Key: "webhook " + c.Webhook + " (" + c.round + ")", Value: said})
-		for _, note := range w.notesOf(c.Webhook) {
-			facts = append(facts, note)
+		if again == "" {
+			facts = append(facts, w.notesOf(c.Webhook)...)
 		}
 	}
 	for _, key := range sortedKeys(w.event.Annotations) {
@@ -96,15 +101,20 @@ func (w *write) mutate() trail.Observation {
 		facts = append(facts, trail.Fact{Key: "mutating webhooks", Value: "none called"})
 	}
 	if changes, known := w.builtIn(calls); known {
-		said := countWords(changes)
-		parts = append([]string{"defaults and built-in plugins: " + said}, parts...)
-		facts = append(facts, trail.Fact{Key: "defaults and built-in plugins", Value: said})
-		for _, change := range changes {
-			facts = append(facts, trail.Fact{Key: string(change.Op), Value: change.Path})
+		who := "built-in plugins"
+		if w.event.Verb == "patch" {
+			who = "defaults and built-in plugins"
+		}
+		parts = append([]string{who + ": " + countWords(changes)}, parts...)
+		facts = append(facts, changeFacts(who, changes)...)
+		if defaults, known := w.defaults(); known {
+			parts = append([]string{"defaults: " + countWords(defaults)}, parts...)
+			facts = append(facts, changeFacts("defaults", defaults)...)
 		}
 	} else if w.event.Level == auditv1.LevelMetadata {
-		parts = append(parts, "audit level Metadata keeps no bodies, so patches and defaults are not known")
-		facts = append(facts, trail.Fact{Key: trail.FactAuditLevel, Value: "Metadata; " + levelRemedy(w.subject.Namespace)})
+		parts = append(parts, "patches and defaults are not known: audit level Metadata keeps no bodies; "+
+			levelRemedy(w.subject.Namespace))
+		facts = append(facts, trail.Fact{Key: trail.FactAuditLevel, Value: string(w.event.Level)})
 	}
 	return w.observe(trail.Mutate, strings.Join(parts, "\n"), facts...)
 }
@@ -124,6 +134,27 @@ func (w *write) builtIn(calls []called) ([]diff.Change, bool) {
 	changes := diff.Compare(w.sent, w.answered)
 	return slices.DeleteFunc(changes, func(c diff.Change) bool {
 		return storeSets(c.Path) || slices.ContainsFunc(patched, func(p *regexp.Regexp) bool { return p.MatchString(c.Path) })
+	}), true
+}
+
+func changeFacts(who string, changes []diff.Change) []trail.Fact {
+	facts := []trail.Fact{{Key: who, Value: countWords(changes)}}
+	for _, change := range changes {
+		facts = append(facts, trail.Fact{Key: who + " " + string(change.Op), Value: change.Path})
+	}
+	return facts
+}
+
+// defaults is what defaulting set. The API server keeps the body of a create in the audit log as it is after
+// defaulting; what was sent before is known if the client noted it in the object, as kubectl apply does.
+func (w *write) defaults() ([]diff.Change, bool) {
+	noted := text(w.sent, "metadata", "annotations", corev1.LastAppliedConfigAnnotation)
+	var before map[string]any
+	if w.event.Verb != "create" || noted == "" || json.Unmarshal([]byte(noted), &before) != nil {
+		return nil, false
+	}
+	return slices.DeleteFunc(diff.Compare(before, any(w.sent)), func(c diff.Change) bool {
+		return storeSets(c.Path) || strings.HasPrefix(c.Path, "metadata.annotations")
 	}), true
 }
 
@@ -187,7 +218,7 @@ func pointerPatterns(operation map[string]any) []string {
 
 // field writes a pointer's segment as a diff's path has it.
 func field(segment string) string {
-	segment = strings.NewReplacer("~1", "/", "~0", "~").Replace(segment)
+	segment = unescape(segment)
 	if strings.ContainsAny(segment, ".[]") {
 		segment = fmt.Sprintf("%q", segment)
 	}
@@ -224,27 +255,51 @@ func patchWords(c called) string {
 }
 
 func operationWords(operation map[string]any) string {
-	path := strings.TrimPrefix(text(operation, "path"), "/")
 	sign := map[string]string{"add": "+", "remove": "-", "replace": "="}[text(operation, "op")]
 	if sign == "" {
 		sign = text(operation, "op")
 	}
-	path = strings.TrimSuffix(path, "/-")
+	pointer := text(operation, "path")
+	field := lastField(pointer)
 	switch value := operation["value"].(type) {
 	case string:
-		if !strings.Contains(path, "/env") {
-			return sign + " " + path + " = " + value
+		if !strings.Contains(pointer, "/env") && len(value) <= shownValue {
+			return field + "=" + value
 		}
 	case []any:
-		var names []string
+		names := make([]string, 0, len(value))
 		for _, element := range value {
 			names = append(names, diff.Label(element, "name"))
 		}
-		return strings.TrimSpace(sign + " " + path + " " + strings.Join(names, ", "))
+		return strings.TrimSpace(sign + " " + field + " " + strings.Join(names, ", "))
 	case map[string]any:
-		return strings.TrimSpace(sign + " " + path + " " + diff.Label(value, "name"))
+		if name := diff.Label(value, "name"); name != "" {
+			return sign + " " + field + " " + name
+		}
+		return strings.TrimSpace(sign + " " + field + " " + strings.Join(sortedKeys(value), ", "))
 	}
-	return sign + " " + path
+	return sign + " " + field
+}
+
+// shownValue is the longest value of a patch that a line shows.
+const shownValue = 40
+
+// lastField is the field that a JSON pointer leads to; of a list's element, the list.
+func lastField(pointer string) string {
+	segments := strings.Split(pointer, "/")
+	for len(segments) > 1 && index.MatchString(segments[len(segments)-1]) {
+		segments = segments[:len(segments)-1]
+	}
+	field := unescape(segments[len(segments)-1])
+	if len(segments) > 2 && segments[len(segments)-2] == "annotations" {
+		return "annotation " + field
+	}
+	return field
+}
+
+// unescape reads a segment of a JSON pointer, RFC 6901.
+func unescape(segment string) string {
+	return strings.NewReplacer("~1", "/", "~0", "~").Replace(segment)
 }
 
 // countWords sums changes up by what a learner knows: elements of lists by their list, and single fields.

@@ -203,7 +203,7 @@ func (w *write) submit() trail.Observation {
 	method, path := methods[w.event.Verb], w.event.RequestURI
 	manager := ""
 	if u, err := url.ParseRequestURI(w.event.RequestURI); err == nil {
-		path, manager = u.Path, u.Query().Get("fieldManager")
+		path, manager = shortPath(u.Path), u.Query().Get("fieldManager")
 	}
 	size := ""
 	if w.event.RequestObject != nil {
@@ -211,7 +211,7 @@ func (w *write) submit() trail.Observation {
 	}
 	var note []string
 	if manager != "" {
-		note = append(note, "field manager "+manager)
+		note = append(note, manager)
 	}
 	if size != "" {
 		note = append(note, size+" as JSON")
@@ -231,6 +231,16 @@ func (w *write) submit() trail.Observation {
 	)
 	o.Time, o.Duration = w.request.Received, w.request.Took
 	return o
+}
+
+// shortPath leaves out of a path what the object's own line says already.
+func shortPath(path string) string {
+	if _, after, ok := strings.Cut(path, "/namespaces/"); ok {
+		if _, resource, ok := strings.Cut(after, "/"); ok {
+			return "…/" + resource
+		}
+	}
+	return path
 }
 
 // contentType is told only where the body's form leaves no doubt: of all patches only a JSON Patch is an array.

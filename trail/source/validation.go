@@ -4,6 +4,7 @@ package source
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"podtrail.dev/podtrail/trail"
@@ -32,19 +33,22 @@ func (w *write) validate() trail.Observation {
 			parts = append(parts, "Pod Security "+name+": "+value)
 			facts = append(facts, trail.Fact{Key: key, Value: value})
 		case w.validatingWebhook(prefix):
-			parts = append(parts, "webhook "+prefix+": "+name+" = "+value)
 			facts = append(facts, trail.Fact{Key: key, Value: value})
+			if line := "webhook " + prefix + ": " + noteWords(w.notesOf(prefix)); !slices.Contains(parts, line) {
+				parts = append(parts, line)
+			}
 		}
 	}
 	if w.failedAt == trail.Validate {
 		facts = append(facts, trail.Fact{Key: "verdict", Value: "refused"})
-		return w.observe(trail.Validate, strings.Join(append([]string{w.refusalWords()}, parts...), "\n"), facts...)
+		if refusal := w.refusalWords(); !slices.ContainsFunc(parts, func(p string) bool { return strings.HasPrefix(p, refusal) }) {
+			parts = append([]string{refusal}, parts...)
+		}
+		return w.observe(trail.Validate, strings.Join(parts, "\n"), facts...)
 	}
 	facts = append(facts, trail.Fact{Key: "verdict", Value: "allowed"})
 	if len(parts) == 0 {
 		parts = []string{"allowed; no webhook or policy left a note"}
-	} else {
-		parts[0] = "allowed; " + parts[0]
 	}
 	return w.observe(trail.Validate, strings.Join(parts, "\n"), facts...)
 }
@@ -76,6 +80,35 @@ func (w *write) notesOf(webhook string) []trail.Fact {
 		}
 	}
 	return out
+}
+
+// noteWords puts a webhook's notes into one line: the verdict first and the rule last if it notes them under the names
+// that podtrail's webhooks use, anything else as it is.
+func noteWords(notes []trail.Fact) string {
+	var outcome, reason, rule string
+	var others []string
+	for _, note := range notes {
+		_, name, _ := strings.Cut(note.Key, "/")
+		switch name {
+		case "outcome":
+			outcome = note.Value
+		case "reason":
+			reason = note.Value
+		case "rule":
+			rule = "(rule " + note.Value + ")"
+		default:
+			others = append(others, name+" = "+note.Value)
+		}
+	}
+	words := outcome
+	if outcome != "" && reason != "" {
+		words += ", "
+	}
+	words = strings.TrimSpace(words + reason + " " + rule)
+	if words != "" && len(others) > 0 {
+		words += "; "
+	}
+	return words + strings.Join(others, ", ")
 }
 
 // refusalWords names who refused in stage Validate, as far as the answer tells.

@@ -66,7 +66,7 @@ func listKinds() string {
 
 // Closest returns the candidate that is most alike, if one is alike at all.
 func Closest(word string, candidates []string) (string, bool) {
-	best, bestDistance := "", max(2, len(word)/2)+1
+	best, bestDistance := "", max(1, len(word)/3)+1
 	for _, candidate := range slices.Sorted(slices.Values(candidates)) {
 		if d := distance(word, candidate); d < bestDistance {
 			best, bestDistance = candidate, d

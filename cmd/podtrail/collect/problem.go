@@ -39,9 +39,15 @@ func (p *Problem) Error() string { return p.What + "\nnext: " + p.Next }
 func (p *Problem) Unwrap() error { return p.Cause }
 
 // Configuration returns the client configuration, or says what is wrong with the kubeconfig.
-func Configuration(loader clientcmd.ClientConfig, contextName string) (*rest.Config, error) {
+//
+// Server is the address that a flag gave, if one did: without it and without a cluster in the kubeconfig, client-go
+// would ask localhost:8080.
+func Configuration(loader clientcmd.ClientConfig, contextName, server string) (*rest.Config, error) {
 	raw, err := loader.RawConfig()
 	if err == nil {
+		if len(raw.Clusters) == 0 && server == "" {
+			return nil, noCluster(nil)
+		}
 		if problem := checkContext(raw, contextName); problem != nil {
 			return nil, problem
 		}

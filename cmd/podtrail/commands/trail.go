@@ -139,7 +139,7 @@ func parseReference(args []string) (collect.KindInfo, string, error) {
 
 func (o *trailOptions) connectByFlags() (*collect.Cluster, string, error) {
 	loader := o.flags.ToRawKubeConfigLoader()
-	config, err := collect.Configuration(loader, *o.flags.Context)
+	config, err := collect.Configuration(loader, *o.flags.Context, *o.flags.APIServer)
 	if err != nil {
 		return nil, "", err
 	}
