@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Checks that the versions in hack/versions.sh, the modules, the documents and kind itself agree.
+. "$(dirname "$0")/lib/common.sh"
+cd "$ROOT"
+wrong=0
+same() { # WHAT WANT HAVE
+	if [ "$2" != "$3" ]; then
+		say "$1: want $2, have ${3:-nothing}"
+		wrong=1
+	fi
+}
+requires() { (cd "$1" && GOWORK=off go list -m -f '{{.Version}}' "$2"); }
+
+library=v0.${KUBERNETES_VERSION#v1.}
+same "k8s.io/client-go in go.mod" "$library" "$(requires . k8s.io/client-go)"
+for module in scheduler-plugin test/upstream hack/node-image/kubernetes; do
+	same "k8s.io/kubernetes in $module/go.mod" "$KUBERNETES_VERSION" "$(requires $module k8s.io/kubernetes)"
+	for line in $(sed -n 's/^\t\(k8s.io\/[a-z-]*\) => .* \(v0[0-9.]*\)$/\1=\2/p' $module/go.mod); do
+		same "replaced ${line%%=*} in $module/go.mod" "$library" "${line#*=}"
+	done
+done
+same "CoreDNS in hack/node-image/coredns/go.mod" "$COREDNS_VERSION" "$(requires hack/node-image/coredns github.com/coredns/coredns)"
+same "etcd in hack/node-image/etcd/go.mod" "v${ETCD_IMAGE_VERSION%%-*}" "$(requires hack/node-image/etcd go.etcd.io/etcd/server/v3)"
+
+kind_default=$(GOWORK=off go list -modfile=go.tools.mod -m -f '{{.Dir}}' sigs.k8s.io/kind)/pkg/apis/config/defaults/image.go
+same "kind's default node image" "$KIND_NODE_IMAGE" "$(sed -n 's/^const Image = "\(.*\)"$/\1/p' "$kind_default")"
+
+kubeadm_constants=$(cd hack/node-image/kubernetes && GOWORK=off go list -m -f '{{.Dir}}' k8s.io/kubernetes)/cmd/kubeadm/app/constants/constants.go
+for pair in "PauseVersion $PAUSE_VERSION" "DefaultEtcdVersion $ETCD_IMAGE_VERSION" "CoreDNSVersion $COREDNS_VERSION"; do
+	same "kubeadm's ${pair%% *}" "${pair#* }" "$(sed -n "s/^\t${pair%% *} *= *\"\(.*\)\"$/\1/p" "$kubeadm_constants")"
+done
+grep -q "Kubernetes ${KUBERNETES_VERSION#v}" README.md || same "Kubernetes version in README.md" "${KUBERNETES_VERSION#v}" ""
+exit $wrong

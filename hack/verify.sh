@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# Checks that everything generated, formatted, pinned and documented is as the sources say. Writes nothing:
+# what would be generated is generated into a copy and compared.
+. "$(dirname "$0")/lib/common.sh"
+. "$ROOT/hack/lib/packages.sh"
+cd "$ROOT"
+
+failed=''
+# check NAME COMMAND… runs one check; all of them run, so that one run shows every failure.
+check() {
+	local name=$1 begin=$SECONDS log status=0
+	shift
+	log=$(mktemp)
+	"$@" >"$log" 2>&1 &
+	wait $! || status=$?
+	if [ "$status" = 0 ]; then
+		printf '✓ %-28s %3d s\n' "$name" $((SECONDS - begin))
+	else
+		printf '✗ %-28s %3d s\n' "$name" $((SECONDS - begin))
+		tail -n 60 "$log" | sed 's/^/    /'
+		failed="$failed $name"
+	fi
+	rm "$log"
+}
+
+# in_copy COMMAND… runs the command in a copy of the tree and shows what it changed.
+in_copy() {
+	local copy
+	copy=$(mktemp -d)
+	# shellcheck disable=SC2064
+	trap "rm -rf '$copy'" EXIT
+	git ls-files --cached --others --exclude-standard -z | tar --null -cf - -T - | tar -xf - -C "$copy"
+	(
+		cd "$copy"
+		git init --quiet .
+		git add --all
+		"$@"
+		git --no-pager diff --exit-code
+		[ -z "$(git ls-files --others --exclude-standard)" ]
+	)
+}
+
+generated_files() { in_copy make --no-print-directory generate manifests; }
+formatting() {
+	local unformatted
+	unformatted=$(git ls-files '*.go' | xargs gofmt -l -s)
+	[ -z "$unformatted" ] || { echo "not formatted, run make fmt: $unformatted" && return 1; }
+	# shellcheck disable=SC2046
+	tool shfmt -d $(hack/list-scripts.sh)
+}
+# shellcheck disable=SC2046
+shell_scripts() { shellcheck --external-sources $(hack/list-scripts.sh); }
+tidy_modules() {
+	local module
+	for module in . scheduler-plugin test/upstream hack/build-image hack/node-image/*/; do
+		[ -f "$module/go.mod" ] || continue
+		echo "$module"
+		(cd "$module" && GOWORK=off go mod tidy -diff)
+	done
+	go work sync && git diff --exit-code go.work go.work.sum
+}
+licences() {
+	local without
+	without=$(git ls-files '*.go' | xargs grep -L '^// SPDX-License-Identifier: Apache-2.0$' || true)
+	[ -z "$without" ] || { echo "without the licence line: $without" && return 1; }
+}
+
+install_packages shellcheck=shellcheck
+check "generated files" generated_files
+check "formatting" formatting
+check "licences" licences
+check "shell scripts" shell_scripts
+check "tidy modules" tidy_modules
+check "pinned versions" hack/verify-versions.sh
+check "documentation" env GOWORK=off go test -count=1 ./test/docs
+check "reproducible images" hack/verify-images.sh
+check "go vet" make --no-print-directory vet
+check "lint" hack/run-lint.sh
+[ -z "$failed" ] || die "failed:$failed"

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package docs reads the project's documents, so that tests can hold them against the code and the cluster.
+package docs
+
+import (
+	"io/fs"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// Files lists the Markdown files below root, as paths relative to it.
+func Files(root string) ([]string, error) {
+	var files []string
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (d.Name() == ".git" || d.Name() == "bin" || d.Name() == "testdata"):
+			return filepath.SkipDir
+		case filepath.Ext(path) != ".md":
+			return nil
+		}
+		relative, err := filepath.Rel(root, path)
+		files = append(files, relative)
+		return err
+	})
+	return files, err
+}
+
+// Block is a fenced block of code: its info string, such as "sh" or "console", and its lines.
+type Block struct {
+	Info  string
+	Lines []string
+}
+
+// Blocks returns the fenced blocks of a document in their order.
+func Blocks(text string) []Block {
+	var blocks []Block
+	inside := false
+	for line := range strings.Lines(text) {
+		line = strings.TrimRight(line, "\r\n")
+		trimmed := strings.TrimLeft(line, " ")
+		switch {
+		case strings.HasPrefix(trimmed, "```") && inside:
+			inside = false
+		case strings.HasPrefix(trimmed, "```"):
+			inside = true
+			blocks = append(blocks, Block{Info: strings.TrimPrefix(trimmed, "```")})
+		case inside:
+			last := &blocks[len(blocks)-1]
+			last.Lines = append(last.Lines, line)
+		}
+	}
+	return blocks
+}
+
+// Commands returns what a document's reader types: each line of its sh blocks, and each line of its console blocks
+// that begins with a prompt, without comments.
+func Commands(text string) []string {
+	var commands []string
+	for _, block := range Blocks(text) {
+		for _, line := range block.Lines {
+			line = strings.TrimSpace(line)
+			prompted := strings.HasPrefix(line, "$ ")
+			if block.Info == "console" && !prompted || block.Info != "console" && block.Info != "sh" {
+				continue
+			}
+			line, _, _ = strings.Cut(strings.TrimPrefix(line, "$ "), "  #")
+			if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+				commands = append(commands, line)
+			}
+		}
+	}
+	return commands
+}
+
+var link = regexp.MustCompile(`\]\(([^)#\s]+)(#[^)\s]*)?\)`)
+
+// Links returns the targets of a document's links, without their fragments.
+func Links(text string) []string {
+	var links []string
+	for _, match := range link.FindAllStringSubmatch(text, -1) {
+		links = append(links, match[1])
+	}
+	return links
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// image is the sample app as the nodes know it.
+const image = "localhost:5001/podtrail/sampleapp:dev"
+
+func makeNamespace(labels map[string]string) *corev1.Namespace {
+	return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "e2e-", Labels: labels}}
+}
+
+// pods lists the Pods of a namespace that carry the label app=APP and are not being deleted.
+func pods(ctx context.Context, namespace, app string) []corev1.Pod {
+	GinkgoHelper()
+	var list corev1.PodList
+	Expect(k8s.List(ctx, &list, client.InNamespace(namespace), client.MatchingLabels{"app": app})).To(Succeed())
+	active := list.Items[:0]
+	for _, pod := range list.Items {
+		if pod.DeletionTimestamp == nil {
+			active = append(active, pod)
+		}
+	}
+	return active
+}
+
+func podNames(ctx context.Context, namespace, app string) []string {
+	GinkgoHelper()
+	var names []string
+	for _, pod := range pods(ctx, namespace, app) {
+		names = append(names, pod.Name)
+	}
+	return names
+}
+
+func isReady(pod corev1.Pod) bool {
+	for _, condition := range pod.Status.Conditions {
+		if condition.Type == corev1.PodReady {
+			return condition.Status == corev1.ConditionTrue
+		}
+	}
+	return false
+}
+
+// podManifest is a Pod of the sample app with these lines as its container's resources.
+func podManifest(name, resources string) string {
+	return fmt.Sprintf(`
+apiVersion: v1
+kind: Pod
+metadata:
+  name: %s
+  labels: {app: %s}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+  - name: app
+    image: %s
+    ports: [{containerPort: 8080}]
+    resources: %s
+`, name, name, image, resources)
+}

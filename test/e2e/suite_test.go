@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package e2e checks podtrail as its users meet it: on a kind cluster with real kubelets, through kubectl and the
+// podtrail command. `make test-e2e` makes the cluster, deploys all parts and runs it.
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	podtrailv1alpha1 "podtrail.dev/podtrail/api/v1alpha1"
+)
+
+const (
+	demo   = "podtrail-demo"
+	system = "podtrail-system"
+	// soon bounds what a healthy cluster does in seconds, with room for a loaded two-core machine.
+	soon = 90 * time.Second
+	poll = 250 * time.Millisecond
+	// commandTimeout bounds one run of kubectl or podtrail.
+	commandTimeout = 60 * time.Second
+)
+
+// root is the checkout; the suite runs in test/e2e.
+var root = filepath.Join("..", "..")
+
+// k8s reads and writes as the cluster's admin.
+var k8s client.Client
+
+func TestE2E(t *testing.T) {
+	RegisterFailHandler(Fail)
+	RunSpecs(t, "podtrail on kind")
+}
+
+var _ = BeforeSuite(func() {
+	kubeconfig := os.Getenv("KUBECONFIG")
+	Expect(kubeconfig).To(ContainSubstring("e2e"), "KUBECONFIG must name the cluster that make test-e2e makes; run: make test-e2e")
+	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	Expect(err).NotTo(HaveOccurred())
+	scheme := runtime.NewScheme()
+	Expect(clientgoscheme.AddToScheme(scheme)).To(Succeed())
+	Expect(podtrailv1alpha1.AddToScheme(scheme)).To(Succeed())
+	k8s, err = client.New(config, client.Options{Scheme: scheme})
+	Expect(err).NotTo(HaveOccurred())
+
+	kubectl("apply", "-k", sample("")).succeeds()
+	kubectl("rollout", "status", "-n", demo, "deployment/nginx-deployment", "--timeout=90s").succeeds()
+	Eventually(func() string {
+		return kubectl("get", "trs", "web", "-n", demo, "-o", "jsonpath={.status.readyReplicas}").stdout
+	}, soon, poll).Should(Equal("3"), "the TeachingReplicaSet's Pods are Ready")
+})
+
+// result is what a command printed and how it ended.
+type result struct {
+	command, stdout, stderr string
+	code                    int
+}
+
+// succeeds fails the spec unless the command ended with 0; it returns what was printed.
+func (r result) succeeds() string {
+	GinkgoHelper()
+	Expect(r.code).To(BeZero(), "%s\nstdout: %s\nstderr: %s", r.command, r.stdout, r.stderr)
+	return r.stdout
+}
+
+// failsWith fails the spec unless the command ended with that code; it returns what was printed as an error.
+func (r result) failsWith(code int) string {
+	GinkgoHelper()
+	Expect(r.code).To(Equal(code), "%s\nstdout: %s\nstderr: %s", r.command, r.stdout, r.stderr)
+	return r.stderr
+}
+
+func kubectl(args ...string) result  { return run("", "kubectl", args...) }
+func podtrail(args ...string) result { return run("", "podtrail", args...) }
+
+// apply pipes a manifest into kubectl apply.
+func apply(namespace, manifest string) result {
+	return run(manifest, "kubectl", "apply", "-n", namespace, "-f", "-")
+}
+
+func run(stdin, program string, args ...string) result {
+	GinkgoHelper()
+	ctx, cancel := context.WithTimeout(context.Background(), commandTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, filepath.Join(root, "bin", program), args...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &stdout, &stderr
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		Fail(fmt.Sprintf("%s could not be run: %v", program, err))
+	}
+	return result{
+		command: program + " " + strings.Join(args, " "),
+		stdout:  stdout.String(), stderr: stderr.String(), code: cmd.ProcessState.ExitCode(),
+	}
+}
+
+// sample is the path of a file in config/samples.
+func sample(name string) string { return filepath.Join(root, "config", "samples", name) }
+
+// namespace makes a namespace for one spec, with these labels, and removes it afterwards.
+func namespace(ctx context.Context, labels map[string]string) string {
+	GinkgoHelper()
+	ns := makeNamespace(labels)
+	Expect(k8s.Create(ctx, ns)).To(Succeed())
+	DeferCleanup(func(ctx context.Context) {
+		Expect(client.IgnoreNotFound(k8s.Delete(ctx, ns))).To(Succeed())
+	})
+	return ns.Name
+}
