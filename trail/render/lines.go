@@ -107,7 +107,7 @@ func preferred(observations []trail.Observation) []trail.Observation {
 func reconcileLines(e trail.Entry, o *trail.Object) []said {
 	made := map[string][]string{}
 	var makers []string
-	var events []said
+	var events []trail.Observation
 	for _, obs := range e.Observations {
 		child, ok := obs.Fact(trail.FactChild)
 		maker, _, _ := strings.Cut(obs.Summary, " made ")
@@ -118,7 +118,7 @@ func reconcileLines(e trail.Entry, o *trail.Object) []said {
 			}
 			made[maker] = append(made[maker], child)
 		case obs.Evidence.Source == trail.SourceEvent:
-			events = append(events, said{text: obs.Summary})
+			events = append(events, obs)
 		}
 	}
 	slices.Sort(makers)
@@ -127,11 +127,38 @@ func reconcileLines(e trail.Entry, o *trail.Object) []said {
 		out = append(out, said{text: maker + " made " + many(made[maker]) + wants(o)})
 	}
 	if len(out) == 0 {
-		out = events
+		out = eventLines(events)
 	}
 	if len(out) == 0 {
 		last := e.Observations[len(e.Observations)-1]
 		out = []said{{text: last.Summary + inferredMark(last)}}
+	}
+	return out
+}
+
+// eventLines says of each reason the latest event, and how many there were.
+func eventLines(events []trail.Observation) []said {
+	slices.SortStableFunc(events, func(a, b trail.Observation) int { return a.Time.Compare(b.Time) })
+	count := map[string]int{}
+	for _, obs := range events {
+		reason, _ := obs.Fact(trail.FactEventReason)
+		count[reason]++
+	}
+	var out []said
+	for i, obs := range events {
+		reason, _ := obs.Fact(trail.FactEventReason)
+		later := slices.ContainsFunc(events[i+1:], func(o trail.Observation) bool {
+			r, _ := o.Fact(trail.FactEventReason)
+			return r == reason
+		})
+		if later {
+			continue
+		}
+		text := obs.Summary
+		if count[reason] > 1 {
+			text += fmt.Sprintf(" (the last of %d)", count[reason])
+		}
+		out = append(out, said{text: text})
 	}
 	return out
 }

@@ -45,6 +45,12 @@ func podState(pod *corev1.Pod) *trail.State {
 // runFailure is why the kubelet can't bring the Pod to Ready, nil if it is merely on the way.
 func runFailure(status corev1.PodStatus) *trail.Failure {
 	for _, container := range slices.Concat(status.InitContainerStatuses, status.ContainerStatuses) {
+		if ended := container.State.Terminated; ended != nil && ended.ExitCode != 0 {
+			return &trail.Failure{
+				Reason:  firstOf(ended.Reason, "Error"),
+				Message: fmt.Sprintf("container %q: %s", container.Name, containerWords(container)),
+			}
+		}
 		waiting := container.State.Waiting
 		if waiting == nil || slices.Contains(onTheWay, waiting.Reason) {
 			continue

@@ -217,8 +217,11 @@ func (o *trailOptions) complete(cmd *cobra.Command, args []string, toComplete st
 	if err != nil {
 		return nil, quiet
 	}
-	for i := range names {
-		names[i] = word + "/" + names[i]
+	var out []string
+	for _, name := range names {
+		if offer := word + "/" + name; strings.HasPrefix(offer, toComplete) {
+			out = append(out, offer)
+		}
 	}
-	return names, quiet
+	return out, quiet
 }

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package recorded loads the recordings of real runs that tests replay.
+package recorded
+
+import (
+	"bufio"
+	"compress/gzip"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"podtrail.dev/podtrail/trail"
+	"podtrail.dev/podtrail/trail/source"
+)
+
+// maxLine bounds one record.
+const maxLine = 4 << 20
+
+// Load returns the observations of a recording: NAME.jsonl.gz holds what a recorder served, NAME.objects.json.gz the
+// objects and events of the API at its end, as a List.
+func Load(folder, name string) ([]trail.Observation, error) {
+	records, err := loadRecords(filepath.Join(folder, name+".jsonl.gz"))
+	if err != nil {
+		return nil, err
+	}
+	objects, err := loadObjects(filepath.Join(folder, name+".objects.json.gz"))
+	if err != nil {
+		return nil, err
+	}
+	return append(records, objects...), nil
+}
+
+func loadRecords(path string) (out []trail.Observation, err error) {
+	err = unzip(path, func(lines *bufio.Scanner) error {
+		for lines.Scan() {
+			var record source.Record
+			if err := json.Unmarshal(lines.Bytes(), &record); err != nil {
+				return fmt.Errorf("decode record: %w", err)
+			}
+			observations, err := source.ParseAudit(record)
+			if err != nil {
+				return err
+			}
+			out = append(out, observations...)
+		}
+		return lines.Err()
+	})
+	return out, err
+}
+
+func loadObjects(path string) (out []trail.Observation, err error) {
+	err = unzip(path, func(lines *bufio.Scanner) error {
+		lines.Scan()
+		var list struct {
+			Items []json.RawMessage `json:"items"`
+		}
+		if err := json.Unmarshal(lines.Bytes(), &list); err != nil {
+			return fmt.Errorf("decode list: %w", err)
+		}
+		for _, item := range list.Items {
+			observations, err := parseObject(item)
+			if err != nil {
+				return err
+			}
+			out = append(out, observations...)
+		}
+		return nil
+	})
+	return out, err
+}
+
+func unzip(path string, read func(*bufio.Scanner) error) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("open recording: %w", err)
+	}
+	defer file.Close()
+	zipped, err := gzip.NewReader(file)
+	if err != nil {
+		return fmt.Errorf("unzip %s: %w", path, err)
+	}
+	lines := bufio.NewScanner(zipped)
+	lines.Buffer(nil, maxLine)
+	if err := read(lines); err != nil {
+		return fmt.Errorf("read %s: %w", path, err)
+	}
+	return nil
+}
+
+func parseObject(raw []byte) ([]trail.Observation, error) {
+	var object struct {
+		metav1.TypeMeta   `json:",inline"`
+		metav1.ObjectMeta `json:"metadata"`
+		Spec              struct {
+			Replicas *int32 `json:"replicas"`
+		} `json:"spec"`
+	}
+	if err := json.Unmarshal(raw, &object); err != nil {
+		return nil, fmt.Errorf("decode object: %w", err)
+	}
+	switch object.Kind {
+	case "Pod":
+		var pod corev1.Pod
+		if err := json.Unmarshal(raw, &pod); err != nil {
+			return nil, fmt.Errorf("decode Pod %s: %w", object.Name, err)
+		}
+		return source.ParsePod(&pod), nil
+	case "Event":
+		var event corev1.Event
+		if err := json.Unmarshal(raw, &event); err != nil {
+			return nil, fmt.Errorf("decode event %s: %w", object.Name, err)
+		}
+		if o, ok := source.ParseEvent(&event); ok {
+			return []trail.Observation{o}, nil
+		}
+		return nil, nil
+	}
+	if object.Spec.Replicas == nil {
+		return nil, fmt.Errorf("%s %s has no spec.replicas", object.Kind, object.Name)
+	}
+	return source.ParseWorkload(object.Kind, &object.ObjectMeta, *object.Spec.Replicas), nil
+}
