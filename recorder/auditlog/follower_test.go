@@ -175,6 +175,47 @@ func TestFollower(t *testing.T) {
 			},
 			wantIDs: []string{"1", "2", "3", "4"},
 		},
+		"several rotations between two polls, named as the API server names them": {
+			play: func(r *rig) {
+				r.write(line(1))
+				r.poll()
+				for n := 2; n <= 5; n++ {
+					r.write(line(n))
+					r.do(os.Rename(r.path, strings.Replace(r.path, "audit.log", fmt.Sprintf("audit-2026-11-22T12-00-0%d.000.log", n), 1)))
+				}
+				r.write(line(6))
+				r.poll()
+				r.write(line(7))
+				r.poll()
+			},
+			wantIDs: []string{"1", "2", "3", "4", "5", "6", "7"},
+		},
+		"rotated files from before are not read": {
+			play: func(r *rig) {
+				r.write(line(1))
+				r.do(os.Rename(r.path, strings.Replace(r.path, "audit.log", "audit-2026-11-22T12-00-01.000.log", 1)))
+				r.write(line(2))
+				r.poll()
+				r.do(os.Rename(r.path, strings.Replace(r.path, "audit.log", "audit-2026-11-22T12-00-02.000.log", 1)))
+				r.write(line(3))
+				r.poll()
+			},
+			wantIDs: []string{"2", "3"},
+		},
+		"lines written and the file rotated just after it was read to its end": {
+			play: func(r *rig) {
+				r.write(line(1))
+				r.do(r.tail.open())
+				r.do(r.tail.drain(r.t.Context()))
+				r.write(line(2))
+				r.rotate()
+				r.write(line(3))
+				_, err := r.tail.follow(r.t.Context())
+				r.do(err)
+				r.poll()
+			},
+			wantIDs: []string{"1", "2", "3"},
+		},
 		"a line that rotation cut off is counted and does not spoil the next": {
 			play: func(r *rig) {
 				r.write(line(1) + line(2)[:50])
