@@ -41,7 +41,17 @@ ca_bundles_are_set() {
 	done
 }
 
-PARTS=6
+# leaders_are_elected: a scheduler or a manager that is ready but does not lead does nothing.
+leaders_are_elected() {
+	local part holder
+	for part in scheduler manager; do
+		holder=$(kubectl get lease "podtrail-$part" -n podtrail-system -o 'jsonpath={.spec.holderIdentity}')
+		[ -n "$holder" ] || { echo "nobody holds the Lease podtrail-$part" && return 1; }
+		kubectl get pod "${holder%%_*}" -n podtrail-system -o name >/dev/null || return 1
+	done
+}
+
+PARTS=7
 write_overlay
 part "apply config/default" apply
 part "CRD established" kubectl wait --for=condition=Established --timeout=30s crd/teachingreplicasets.apps.podtrail.dev
@@ -49,4 +59,5 @@ part "recorder on every node" kubectl rollout status -n podtrail-system daemonse
 part "scheduler ready" kubectl rollout status -n podtrail-system deployment/podtrail-scheduler --timeout=120s
 part "manager ready" kubectl rollout status -n podtrail-system deployment/podtrail-manager --timeout=120s
 part "webhook certificates in place" wait_for 60 "the webhook configurations to get their CA" ca_bundles_are_set
+part "leaders elected" wait_for 60 "the scheduler and the manager to lead" leaders_are_elected
 say "podtrail is deployed to $CLUSTER_NAME: kubectl get pods -n podtrail-system"
