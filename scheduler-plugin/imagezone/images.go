@@ -83,10 +83,10 @@ func heldBytes(images []image, states imageStates) int64 {
 }
 
 // listedBytes returns the size under the first of the names that the node
-// lists with a size, 0 if it lists none.
+// lists, 0 if it lists none.
 func listedBytes(names []string, states imageStates) int64 {
 	for _, name := range names {
-		if state, ok := states[name]; ok && state.Size > 0 {
+		if state, ok := states[name]; ok {
 			return state.Size
 		}
 	}

@@ -125,9 +125,6 @@ func (s *preScoreState) normalize(score int64) int64 {
 // overflow. It needs 0 <= bytes <= total and total > 0.
 func partOf(bytes, total int64) int64 {
 	hi, lo := bits.Mul64(uint64(bytes), uint64(wholePart))
-	if hi >= uint64(total) {
-		return wholePart
-	}
 	part, _ := bits.Div64(hi, lo, uint64(total))
 	return int64(part)
 }
