@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package integration
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"podtrail.dev/podtrail/test/wrappers"
+)
+
+func testTeachingReplicaSetAdmission(t *testing.T) {
+	ctx := t.Context()
+	namespace := demoNamespace(t)
+	c, said := clientWithWarnings(t)
+	trs := wrappers.MakeTeachingReplicaSet(namespace, "web").Obj()
+	if err := c.Create(ctx, trs); err != nil {
+		t.Fatal(err)
+	}
+	if got := trs.Spec.Template.Spec.RestartPolicy; got != corev1.RestartPolicyAlways {
+		t.Errorf("restartPolicy is %q, want the default Always", got)
+	}
+	const noLimit = `spec.template: Pods will be refused by rule cpu-limits: container "app" has no CPU limit`
+	if diff := cmp.Diff(warnings{noLimit}, *said); diff != "" {
+		t.Errorf("warnings on create (-want +got):\n%s", diff)
+	}
+	*said = nil
+	before := trs.DeepCopy()
+	trs.Spec.Template.Spec.Containers[0].Resources = cpuLimit("100m")
+	if err := c.Patch(ctx, trs, client.MergeFrom(before)); err != nil {
+		t.Fatal(err)
+	}
+	const stays = "spec.template: existing Pods keep the old template; delete them to have them made from the new one"
+	if diff := cmp.Diff(warnings{stays}, *said); diff != "" {
+		t.Errorf("warnings on the change (-want +got):\n%s", diff)
+	}
+	broken := wrappers.MakeTeachingReplicaSet(namespace, "broken").Obj()
+	broken.Spec.Template.Spec.Containers[0].Image = " "
+	err := c.Create(ctx, broken)
+	expectRefused(t, err, `spec.template.spec.containers[0].image: Invalid value: " "`)
+	broken.Namespace = newNamespace(t)
+	if err := c.Create(ctx, broken); err != nil {
+		t.Errorf("outside opted-in namespaces it is not checked, yet: %v", err)
+	}
+}
+
+// testSystemNamespaces: the configurations leave these out even if somebody labels them.
+func testSystemNamespaces(t *testing.T) {
+	for _, name := range []string{metav1.NamespaceSystem, systemNamespace} {
+		optIn(t, name)
+		hold(t, name+" is left alone", func(ctx context.Context) error {
+			pod := wrappers.MakePod(name, "unlimited").Obj()
+			if err := k8sClient.Create(ctx, pod, dryRun); err != nil {
+				return err
+			}
+			if pod.Spec.SchedulerName != corev1.DefaultSchedulerName {
+				return fmt.Errorf("schedulerName became %q", pod.Spec.SchedulerName)
+			}
+			return nil
+		})
+	}
+}
+
+func testLostCertificate(t *testing.T) {
+	ctx := t.Context()
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: systemNamespace, Name: "podtrail-webhook-cert"}}
+	get(ctx, t, secret)
+	lost := slices.Clone(secret.Data[corev1.TLSCertKey])
+	secret.Data = nil
+	if err := k8sClient.Update(ctx, secret); err != nil {
+		t.Fatal(err)
+	}
+	namespace := demoNamespace(t)
+	await(t, "another certificate is served and trusted", func(ctx context.Context) error {
+		if err := k8sClient.Get(ctx, client.ObjectKeyFromObject(secret), secret); err != nil {
+			return err
+		}
+		if now := secret.Data[corev1.TLSCertKey]; len(now) == 0 || slices.Equal(now, lost) {
+			return fmt.Errorf("the Secret holds no new certificate")
+		}
+		return k8sClient.Create(ctx, limitedPod(namespace, "after"), dryRun)
+	})
+}
+
+// testWithoutManager: opted-in namespaces fail closed, all others live on.
+func testWithoutManager(t *testing.T) {
+	ctx := t.Context()
+	err := k8sClient.Create(ctx, limitedPod(demoNamespace(t), "in"))
+	if err == nil || !strings.Contains(err.Error(), `failed calling webhook "default.pods.podtrail.dev"`) {
+		t.Errorf("in an opted-in namespace: %v, want a refusal that names the webhook", err)
+	}
+	create(ctx, t, wrappers.MakePod(newNamespace(t), "out").Obj())
+	for _, name := range []string{metav1.NamespaceSystem, systemNamespace} {
+		if err := k8sClient.Create(ctx, wrappers.MakePod(name, "own").Obj(), dryRun); err != nil {
+			t.Errorf("a Pod of %s: %v", name, err)
+		}
+	}
+}
