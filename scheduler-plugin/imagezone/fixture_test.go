@@ -58,7 +58,7 @@ type cluster struct {
 	full []string
 }
 
-func (c cluster) plugin(t *testing.T, args string) (*ImageZone, []fwk.NodeInfo) {
+func (c cluster) plugin(t testing.TB, args string) (*ImageZone, []fwk.NodeInfo) {
 	t.Helper()
 	metrics.Register() // the framework's Parallelizer counts its goroutines
 	snapshot := cache.NewSnapshot(c.pods, c.nodes)
@@ -74,7 +74,7 @@ func (c cluster) plugin(t *testing.T, args string) (*ImageZone, []fwk.NodeInfo) 
 	return plugin.(*ImageZone), c.feasible(t, snapshot)
 }
 
-func (c cluster) feasible(t *testing.T, snapshot *cache.Snapshot) []fwk.NodeInfo {
+func (c cluster) feasible(t testing.TB, snapshot *cache.Snapshot) []fwk.NodeInfo {
 	t.Helper()
 	full := map[string]bool{}
 	for _, name := range c.full {
