@@ -44,15 +44,15 @@ var _ reconcile.Reconciler = &Reconciler{}
 // Reconcile observes once, plans purely, acts, and writes the status whatever came of it. Mirrors syncReplicaSet in
 // Kubernetes' pkg/controller/replicaset/replica_set.go.
 func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
+	if err := r.expectations.CaughtUp(request.NamespacedName, r.view.resourceVersion); err != nil {
+		ctrl.LoggerFrom(ctx).V(1).Info("Skipped", "reason", err.Error())
+		staleSkips.Inc()
+		return ctrl.Result{RequeueAfter: staleRecheck}, nil
+	}
 	owner, exists := r.view.owner(request.NamespacedName)
 	if !exists {
 		r.expectations.Forget(request.NamespacedName, "")
 		return ctrl.Result{}, nil
-	}
-	if err := r.expectations.CaughtUp(identity(owner), r.view.resourceVersion); err != nil {
-		ctrl.LoggerFrom(ctx).V(1).Info("Skipped", "reason", err.Error())
-		staleSkips.Inc()
-		return ctrl.Result{RequeueAfter: staleRecheck}, nil
 	}
 	seen, err := r.observe(owner)
 	if err != nil {
@@ -79,12 +79,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	return ctrl.Result{RequeueAfter: r.nextPass(owner, seen, active, status, outcome.Plan, held)}, nil
 }
 
-// observe gathers what one pass knows, from the cache only.
+// observe gathers what one pass knows, from the cache only. Whether earlier writes have been seen is asked before the
+// Pods are listed: a write that is seen in between is then still expected, and the next pass counts it.
 func (r *Reconciler) observe(owner *podtrailv1alpha1.TeachingReplicaSet) (*replicas.Observation, error) {
 	selector, err := metav1.LabelSelectorAsSelector(&owner.Spec.Selector)
 	if err != nil {
 		return nil, reconcile.TerminalError(fmt.Errorf("spec.selector: %w", err))
 	}
+	pending := !r.expectations.Satisfied(identity(owner))
 	pods, err := r.view.podsFor(owner)
 	if err != nil {
 		return nil, err
@@ -98,7 +100,7 @@ func (r *Reconciler) observe(owner *podtrailv1alpha1.TeachingReplicaSet) (*repli
 		Selector:  selector,
 		Pods:      pods,
 		Related:   related,
-		Pending:   !r.expectations.Satisfied(identity(owner)),
+		Pending:   pending,
 		NameTaken: r.view.nameTaken(owner.Namespace),
 		Now:       r.clock.Now(),
 	}, nil

@@ -134,15 +134,16 @@ func (e *Stale) Error() string {
 		e.Resource, e.Read, e.Written)
 }
 
-// CaughtUp returns nil if every cache has seen all that was written for the owner, or the first that has not. read
+// CaughtUp returns nil if every cache has seen all that was written for the owner of this name, or the first that has
+// not. It goes by name, because the owner must not be read from its cache before that cache has caught up. read
 // returns the newest resourceVersion of a cache, empty if it does not know; versions that cannot be compared do not
 // keep an owner from acting. Creations that the API server confirmed are then expected no longer: their Pods are in
 // the cache, or have been deleted since.
-func (s *Store) CaughtUp(owner Owner, read func(Resource) string) error {
+func (s *Store) CaughtUp(name types.NamespacedName, read func(Resource) string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r := s.records[owner.NamespacedName]
-	if r == nil || r.uid != owner.UID {
+	r := s.records[name]
+	if r == nil {
 		return nil
 	}
 	for resource, written := range r.written {

@@ -84,16 +84,16 @@ func TestSatisfied(t *testing.T) {
 		"confirmed and the cache has come so far": {do: func(s *Store, _ *clocktesting.FakeClock) {
 			s.ExpectCreations(first, []string{"a"})
 			s.Created(first, "a", pods, "10")
-			_ = s.CaughtUp(first, reading(map[Resource]string{pods: "10"}))
+			_ = s.CaughtUp(name, reading(map[Resource]string{pods: "10"}))
 		}, want: true},
 		"unconfirmed, whatever the cache says": {do: func(s *Store, _ *clocktesting.FakeClock) {
 			s.ExpectCreations(first, []string{"a", "b"})
 			s.Created(first, "a", pods, "10")
-			_ = s.CaughtUp(first, reading(map[Resource]string{pods: "99"}))
+			_ = s.CaughtUp(name, reading(map[Resource]string{pods: "99"}))
 		}},
 	}
-	for name, tc := range tests {
-		t.Run(name, func(t *testing.T) {
+	for title, tc := range tests {
+		t.Run(title, func(t *testing.T) {
 			c := clocktesting.NewFakeClock(time.Now())
 			s := New(c)
 			tc.do(s, c)
@@ -123,20 +123,20 @@ func TestCaughtUp(t *testing.T) {
 		"cache ahead":                {writes: []write{{first, pods, "10"}}, read: map[Resource]string{pods: "100"}},
 		"the newest write counts":    {writes: []write{{first, pods, "10"}, {first, pods, "9"}}, read: map[Resource]string{pods: "9"}, want: &Stale{pods, "10", "9"}},
 		"another cache behind":       {writes: []write{{first, pods, "10"}, {first, owners, "12"}}, read: map[Resource]string{pods: "10", owners: "11"}, want: &Stale{owners, "12", "11"}},
-		"another object's writes":    {writes: []write{{second, pods, "10"}}, read: map[Resource]string{pods: "9"}},
+		"an earlier object's writes": {writes: []write{{second, pods, "10"}}, read: map[Resource]string{pods: "9"}, want: &Stale{pods, "10", "9"}},
 		"replaced by another object": {writes: []write{{first, pods, "10"}, {second, pods, "1"}}, read: map[Resource]string{pods: "9"}},
 		"the cache does not know":    {writes: []write{{first, pods, "10"}}, read: map[Resource]string{}},
 		"versions that do not compare": {
 			writes: []write{{first, pods, "opaque"}}, read: map[Resource]string{pods: "9"},
 		},
 	}
-	for name, tc := range tests {
-		t.Run(name, func(t *testing.T) {
+	for title, tc := range tests {
+		t.Run(title, func(t *testing.T) {
 			s := New(clocktesting.NewFakeClock(time.Now()))
 			for _, w := range tc.writes {
 				s.Wrote(w.owner, w.resource, w.version)
 			}
-			err := s.CaughtUp(first, reading(tc.read))
+			err := s.CaughtUp(name, reading(tc.read))
 			var got *Stale
 			if errors.As(err, &got); !cmp.Equal(got, tc.want) {
 				t.Errorf("Stale differs (-want +got):\n%s", cmp.Diff(tc.want, got))
@@ -174,7 +174,7 @@ func TestConcurrent(t *testing.T) {
 	}
 	wait.Wait()
 	var stale *Stale
-	if err := s.CaughtUp(first, reading(map[Resource]string{pods: "15"})); !errors.As(err, &stale) || stale.Written != "16" {
+	if err := s.CaughtUp(name, reading(map[Resource]string{pods: "15"})); !errors.As(err, &stale) || stale.Written != "16" {
 		t.Errorf("Got %v, want the newest write, 16", err)
 	}
 }

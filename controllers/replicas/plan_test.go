@@ -71,8 +71,8 @@ func TestMakePlan(t *testing.T) {
 	}
 }
 
-// TestControllerBurstReplicas carries the case of upstream's test of this name: one pass makes at most Burst.
-func TestControllerBurstReplicas(t *testing.T) {
+// TestBurst checks that one pass makes, and deletes, at most Burst Pods.
+func TestBurst(t *testing.T) {
 	owner := wrappers.MakeTeachingReplicaSet("ns", "web").UID("owner-uid").Replicas(Burst + 1).Obj()
 	plan := MakePlan(observe(t, owner), nil)
 	if got := len(plan.Create); got != Burst {
