@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -210,6 +211,16 @@ func TestStopLetsRequestsFinish(t *testing.T) {
 	}()
 	<-inFlight
 	stop()
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			break
+		}
+		conn.Close()
+		if time.Now().After(deadline) {
+			t.Fatal("new connections are still taken 10 s after the stop")
+		}
+	}
 	close(finish)
 	if got := <-answered; got != "finished" {
 		t.Errorf("the request in flight got %q", got)
