@@ -19,8 +19,8 @@ var (
 	}
 	missingSchedule = Missing{
 		Source: SourceAudit,
-		Why:    "no Binding yet and no scheduler's verdict",
-		Remedy: "kubectl get pods -A -l component=kube-scheduler, and compare spec.schedulerName with what runs",
+		Why:    "no Binding and no verdict yet",
+		Remedy: "see that the scheduler which the Pod's spec.schedulerName names is running: kubectl get pods -A",
 	}
 	missingRun = Missing{
 		Source: SourceObject,
@@ -51,7 +51,11 @@ func (o *Object) addMissing() {
 	if o.Subject.Kind != "Pod" || !o.known() {
 		return
 	}
-	o.Stages = require(o.Stages, Schedule, missingSchedule)
+	missing := missingSchedule
+	if o.State != nil && o.State.Scheduler != "" {
+		missing.Why += " from " + o.State.Scheduler
+	}
+	o.Stages = require(o.Stages, Schedule, missing)
 	if o.State != nil && o.State.Node != "" {
 		o.Stages = require(o.Stages, Run, missingRun)
 	}

@@ -91,6 +91,8 @@ type State struct {
 	ReadyAt time.Time `json:"readyAt,omitzero"`
 	// Node is where a Pod was bound to.
 	Node string `json:"node,omitempty"`
+	// Scheduler is the Pod's spec.schedulerName.
+	Scheduler string `json:"scheduler,omitempty"`
 	// Phase is a Pod's status.phase.
 	Phase string `json:"phase,omitempty"`
 	// Terminating says that the object is being deleted.

@@ -56,7 +56,7 @@ const (
 type paint bool
 
 func (p paint) in(attribute, text string) string {
-	if !p || text == "" {
+	if !p || attribute == "" || text == "" {
 		return text
 	}
 	return "\x1b[" + attribute + "m" + text + "\x1b[0m"

@@ -21,12 +21,15 @@ const (
 	stageWidth = 15
 	// evidenceWidth is the columns of the evidence under -v.
 	evidenceWidth = 23
+	// narrowest is the fewest columns that text gets beside the evidence.
+	narrowest = 36
 )
 
 // Tree writes the trail as a tree, the answer first.
 func Tree(out io.Writer, t trail.Trail, options Options) error {
 	options.Width = max(options.Width, 80)
 	w := &treeWriter{out: bufio.NewWriter(out), trail: t, options: options, paint: paint(options.Color)}
+	w.advised = map[trail.Missing]bool{}
 	w.barWidth = max(3, (options.Width-80)/8)
 	t.Walk(func(o *trail.Object) {
 		for _, e := range slices.Concat(o.Created.Stages, o.Stages) {
@@ -53,6 +56,8 @@ type treeWriter struct {
 	paint    paint
 	barWidth int
 	longest  time.Duration
+	// advised are the remedies that were told.
+	advised map[trail.Missing]bool
 }
 
 // row is one line of the tree.
@@ -80,8 +85,12 @@ func (w *treeWriter) line(r row, hanging int) {
 		took = Duration(r.took)
 	}
 	room := w.options.Width - timesWidth - utf8.RuneCountInString(r.prefix+r.bar) - hanging
-	if r.evidence != "" {
+	switch {
+	case r.evidence == "":
+	case room-evidenceWidth >= narrowest:
 		room -= evidenceWidth
+	default: // no room for a column: the evidence goes below
+		r.text, r.evidence = r.text+"\n  evidence: "+r.evidence, ""
 	}
 	head, text := "", r.text
 	if hanging > 0 {
@@ -239,7 +248,11 @@ func (w *treeWriter) missing(from, to trail.Entry, indent string) {
 	if to.Stage != from.Stage {
 		name = fmt.Sprintf("%d–%d", from.Stage, to.Stage)
 	}
-	text := pad(name, stageWidth) + "no evidence: " + from.Missing.Why + "\n" + from.Missing.Remedy
+	text := pad(name, stageWidth) + "no evidence: " + from.Missing.Why
+	if !w.advised[*from.Missing] { // once is enough
+		w.advised[*from.Missing] = true
+		text += "\n" + from.Missing.Remedy
+	}
 	w.line(row{prefix: indent, bar: w.bar(0), text: text, color: dim}, stageWidth)
 }
 

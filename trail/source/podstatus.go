@@ -21,6 +21,7 @@ func podState(pod *corev1.Pod) *trail.State {
 	state := &trail.State{
 		ResourceVersion: pod.ResourceVersion,
 		Node:            pod.Spec.NodeName,
+		Scheduler:       pod.Spec.SchedulerName,
 		Phase:           string(pod.Status.Phase),
 		Terminating:     pod.DeletionTimestamp != nil,
 	}

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -91,24 +92,35 @@ func (c *Cluster) readAll(ctx context.Context, namespace, token string, pods []c
 	}
 	wait.Wait()
 	var failed []string
-	for i, a := range answers {
+	for _, a := range answers {
 		evidence.Observations = append(evidence.Observations, a.observations...)
 		if a.err != nil {
 			failed = append(failed, a.err.Error())
-			if apierrors.IsForbidden(a.err) {
-				return explain(a.err, c.config.Host, "reach the recorders", "create", "pods/portforward", systemNamespace)
-			}
-			c.Doing("no records from " + pods[i].Name)
 		}
 	}
 	if len(failed) == 0 {
 		return nil
+	}
+	if c.forwardForbidden(ctx) {
+		err := apierrors.NewForbidden(corev1.Resource("pods/portforward"), "", errors.New(failed[0]))
+		return explain(err, c.config.Host, "reach the recorders", "create", "pods/portforward", systemNamespace)
 	}
 	return &Problem{
 		Code: Unreachable,
 		What: fmt.Sprintf("%d of %d recorders can't be read: %s.", len(failed), len(pods), failed[0]),
 		Next: "kubectl get pods -n " + systemNamespace + " -l " + recorderSelector + " -o wide",
 	}
+}
+
+// forwardForbidden asks whether a failed port-forward was for lack of permission: the failed upgrade itself tells no
+// more than a text.
+func (c *Cluster) forwardForbidden(ctx context.Context) bool {
+	review, err := c.client.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, &authorizationv1.SelfSubjectAccessReview{
+		Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &authorizationv1.ResourceAttributes{
+			Namespace: systemNamespace, Verb: "create", Resource: "pods", Subresource: "portforward",
+		}},
+	}, metav1.CreateOptions{})
+	return err == nil && !review.Status.Allowed
 }
 
 // read gets the records of one recorder.

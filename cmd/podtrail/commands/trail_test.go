@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package commands
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"podtrail.dev/podtrail/cmd/podtrail/collect"
+)
+
+// api is an API server that answers lists from what it is given. A path it does not know gives an empty list.
+type api struct {
+	// answers are bodies by method and path; codes are refusals by method and path.
+	answers map[string]string
+	codes   map[string]int
+}
+
+func (a api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	key := r.Method + " " + r.URL.Path
+	w.Header().Set("Content-Type", "application/json")
+	if code := a.codes[key]; code != 0 {
+		w.WriteHeader(code)
+		reason := map[int]string{401: "Unauthorized", 403: "Forbidden", 404: "NotFound"}[code]
+		fmt.Fprintf(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","code":%d,"reason":%q,"message":"refused by the test"}`, code, reason)
+		return
+	}
+	if body, ok := a.answers[key]; ok {
+		fmt.Fprint(w, body)
+		return
+	}
+	fmt.Fprint(w, `{"kind":"List","apiVersion":"v1","metadata":{},"items":[]}`)
+}
+
+func list(items ...string) string {
+	return `{"kind":"PodList","apiVersion":"v1","metadata":{},"items":[` + strings.Join(items, ",") + `]}`
+}
+
+func pod(namespace, name, status string) string {
+	return fmt.Sprintf(`{"kind":"Pod","apiVersion":"v1","metadata":{"name":%q,"namespace":%q,"uid":"uid-%s","resourceVersion":"5",`+
+		`"creationTimestamp":"2026-11-22T12:00:00Z"},"spec":{"nodeName":"worker","schedulerName":"default-scheduler","containers":[]},"status":%s}`,
+		name, namespace, name, status)
+}
+
+const (
+	ready     = `{"phase":"Running","hostIP":"10.0.0.1","podIP":"10.1.0.1","conditions":[{"type":"Ready","status":"True","lastTransitionTime":"2026-11-22T12:00:02Z"}]}`
+	badImage  = `{"phase":"Pending","hostIP":"10.0.0.1","containerStatuses":[{"name":"app","state":{"waiting":{"reason":"ErrImagePull","message":"not found"}}}]}`
+	demoPods  = "GET /api/v1/namespaces/demo/pods"
+	recorders = "GET /api/v1/namespaces/podtrail-system/pods"
+	viewers   = "POST /api/v1/namespaces/podtrail-system/serviceaccounts/podtrail-viewer/token"
+	recorder  = `{"kind":"Pod","apiVersion":"v1","metadata":{"name":"podtrail-recorder-1","namespace":"podtrail-system"},"spec":{"nodeName":"cp"},"status":{"phase":"Running"}}`
+	reviews   = "POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+	denied    = `{"kind":"SelfSubjectAccessReview","apiVersion":"authorization.k8s.io/v1","status":{"allowed":false}}`
+	allowed   = `{"kind":"SelfSubjectAccessReview","apiVersion":"authorization.k8s.io/v1","status":{"allowed":true}}`
+	token     = `{"kind":"TokenRequest","apiVersion":"authentication.k8s.io/v1","status":{"token":"viewer-token"}}`
+)
+
+// kubeconfig writes a configuration whose context demo leads to the address.
+func kubeconfig(t *testing.T, address string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "config")
+	content := fmt.Sprintf(`{apiVersion: v1, kind: Config, current-context: demo,
+clusters: [{name: c, cluster: {server: %q}}], users: [{name: u, user: {token: t}}],
+contexts: [{name: demo, context: {cluster: c, user: u, namespace: demo}}, {name: other, context: {cluster: c, user: u}}]}`, address)
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// call runs the command line as main does.
+func call(t *testing.T, args ...string) (code int, out, errOut string) {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	code = Main("podtrail", args, strings.NewReader(""), &stdout, &stderr)
+	return code, stdout.String(), stderr.String()
+}
+
+func TestWhatTheCommandSaysToBadInput(t *testing.T) {
+	pods := list(pod("demo", "web-x7k2p", ready), pod("demo", "web-98zrv", ready))
+	cases := map[string]struct {
+		api       api
+		args      []string
+		wantCode  int
+		wantError []string
+		wantOut   []string
+	}{
+		"nothing to show":    {args: []string{"trail"}, wantCode: 2, wantError: []string{"KIND/NAME", "next: podtrail trail"}},
+		"no kind":            {args: []string{"trail", "web"}, wantCode: 2, wantError: []string{`"web" is not KIND/NAME`}},
+		"no name":            {args: []string{"trail", "pod/"}, wantCode: 2, wantError: []string{"is not the name of a pod"}},
+		"two objects":        {args: []string{"trail", "pod", "a", "b"}, wantCode: 2, wantError: []string{"One object at a time"}},
+		"an unknown flag":    {args: []string{"trail", "pod/x", "--wat"}, wantCode: 2, wantError: []string{"unknown flag: --wat", "next: "}},
+		"an unknown command": {args: []string{"tail"}, wantCode: 2, wantError: []string{"unknown command"}},
+		"an unknown kind lists the kinds and the closest": {
+			args: []string{"trail", "deploymnt/web"}, wantCode: 2,
+			wantError: []string{`"deploymnt"`, "deployment (deploy), replicaset (rs), teachingreplicaset (trs), pod (po)", "did you mean deployment?"},
+		},
+		"an unknown output lists the outputs": {
+			args: []string{"trail", "pod/x", "-o", "wide"}, wantCode: 2, wantError: []string{`"wide"`, "tree, table, json, yaml"},
+		},
+		"an unknown name lists what exists and the closest": {
+			api: api{answers: map[string]string{demoPods: pods}}, args: []string{"trail", "pod/web-x7k2"}, wantCode: 2,
+			wantError: []string{"web-98zrv, web-x7k2p", "did you mean web-x7k2p?", "next: podtrail trail pod/web-x7k2p -n demo"},
+		},
+		"a name that is in another namespace": {
+			api:  api{answers: map[string]string{"GET /api/v1/pods": list(pod("prod", "api", ready))}},
+			args: []string{"trail", "po", "api"}, wantCode: 2,
+			wantError: []string{"exists in namespace prod", "next: podtrail trail pod/api -n prod"},
+		},
+		"a namespace that does not exist": {
+			api:  api{codes: map[string]int{"GET /api/v1/namespaces/nope": 404}},
+			args: []string{"trail", "pod/x", "-n", "nope"}, wantCode: 2, wantError: []string{"the namespace does not exist"},
+		},
+		"no permission to list what is asked for": {
+			api: api{codes: map[string]int{demoPods: 403}}, args: []string{"trail", "pod/x"}, wantCode: 3,
+			wantError: []string{"list pods in namespace demo is forbidden", "next: kubectl auth can-i list pods -n demo"},
+		},
+		"a credential that is not accepted": {
+			api: api{codes: map[string]int{"GET /apis/apps/v1/namespaces/demo/deployments": 401}}, args: []string{"trail", "pod/x"}, wantCode: 3,
+			wantError: []string{"does not accept the credential", "kubectl auth whoami"},
+		},
+		"a cluster without our kind": {
+			api:  api{codes: map[string]int{"GET /apis/apps.podtrail.dev/v1alpha1/namespaces/demo/teachingreplicasets": 404}},
+			args: []string{"trail", "trs/web"}, wantCode: 2, wantError: []string{"no kind TeachingReplicaSet", "next: make deploy"},
+		},
+		"no recorder: the trail is printed all the same": {
+			api: api{answers: map[string]string{demoPods: pods}}, args: []string{"trail", "pod/web-x7k2p"}, wantCode: 0,
+			wantOut: []string{"pod/web-x7k2p  Ready in 2.00 s", "1–5", "no evidence", "missing: There is no recorder", "make deploy"},
+		},
+		"no permission for the token: the trail is printed all the same": {
+			api:  api{answers: map[string]string{demoPods: pods, recorders: list(recorder)}, codes: map[string]int{viewers: 403}},
+			args: []string{"trail", "pod/web-x7k2p"}, wantCode: 0,
+			wantOut: []string{"Ready in 2.00 s", "missing: No permission to get a token", "create serviceaccounts/token"},
+		},
+		"no permission for the port-forward: the trail is printed all the same": {
+			api: api{answers: map[string]string{demoPods: pods, recorders: list(recorder), viewers: token, reviews: denied},
+				codes: map[string]int{
+					"GET /api/v1/namespaces/podtrail-system/pods/podtrail-recorder-1/portforward":  403,
+					"POST /api/v1/namespaces/podtrail-system/pods/podtrail-recorder-1/portforward": 403,
+				}},
+			args: []string{"trail", "pod/web-x7k2p"}, wantCode: 0,
+			wantOut: []string{"Ready in 2.00 s", "missing: No permission to reach the recorders", "pods/portforward"},
+		},
+		"no permission for the events: the trail is printed all the same": {
+			api:  api{answers: map[string]string{demoPods: pods}, codes: map[string]int{"GET /api/v1/namespaces/demo/events": 403}},
+			args: []string{"trail", "pod/web-x7k2p"}, wantCode: 0, wantOut: []string{"Ready in 2.00 s", "missing: No permission to list events"},
+		},
+		"a failed Pod ends with 1 and its trail": {
+			api:  api{answers: map[string]string{demoPods: list(pod("demo", "bad", badImage))}},
+			args: []string{"trail", "pod/bad"}, wantCode: 1, wantOut: []string{"failed at 9 Run: ErrImagePull", "not found"},
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewServer(tc.api)
+			defer server.Close()
+			code, out, errOut := call(t, append([]string{"--kubeconfig", kubeconfig(t, server.URL)}, tc.args...)...)
+			if code != tc.wantCode {
+				t.Errorf("exit code %d, want %d\n%s%s", code, tc.wantCode, out, errOut)
+			}
+			flat := strings.Join(strings.Fields(out), " ")
+			for _, want := range tc.wantOut {
+				if !strings.Contains(flat, strings.Join(strings.Fields(want), " ")) {
+					t.Errorf("output lacks %q:\n%s", want, out)
+				}
+			}
+			for _, want := range tc.wantError {
+				if !strings.Contains(errOut, want) {
+					t.Errorf("error lacks %q:\n%s", want, errOut)
+				}
+			}
+		})
+	}
+}
+
+func TestClustersThatCannotBeReached(t *testing.T) {
+	closed := httptest.NewServer(http.NotFoundHandler())
+	address := closed.URL
+	closed.Close()
+	config := kubeconfig(t, address)
+	cases := map[string]struct {
+		args      []string
+		wantCode  int
+		wantError []string
+	}{
+		"connection refused": {
+			[]string{"--kubeconfig", config, "trail", "pod/x"}, 3,
+			[]string{"can't be reached", "connection refused", "next: make cluster-status"},
+		},
+		"no kubeconfig": {
+			[]string{"--kubeconfig", filepath.Join(t.TempDir(), "none"), "trail", "pod/x"}, 3, []string{"next: "},
+		},
+		"a wrong context lists those that exist": {
+			[]string{"--kubeconfig", config, "--context", "othr", "trail", "pod/x"}, 2,
+			[]string{`no context "othr"`, "demo, other", "podtrail --context other"},
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			code, _, errOut := call(t, tc.args...)
+			if code != tc.wantCode {
+				t.Errorf("exit code %d, want %d: %s", code, tc.wantCode, errOut)
+			}
+			for _, want := range tc.wantError {
+				if !strings.Contains(errOut, want) {
+					t.Errorf("error lacks %q:\n%s", want, errOut)
+				}
+			}
+		})
+	}
+}
+
+// refusal is an audit event of a Pod that a webhook refused.
+const refusal = `{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"RequestResponse","auditID":"a-1","stage":"ResponseComplete",` +
+	`"requestURI":"/api/v1/namespaces/demo/pods","verb":"create","user":{"username":"jo"},"userAgent":"kubectl/v1.36.3",` +
+	`"objectRef":{"resource":"pods","namespace":"demo","name":"no-limit","apiVersion":"v1"},` +
+	`"responseStatus":{"code":403,"reason":"Forbidden","message":"admission webhook \"v.example.com\" denied the request: no CPU limit"},` +
+	`"requestReceivedTimestamp":"2026-11-22T12:00:00.000000Z","stageTimestamp":"2026-11-22T12:00:00.014000Z",` +
+	`"annotations":{"authorization.k8s.io/decision":"allow"}}`
+
+func TestARefusedPodIsFoundInTheRecordings(t *testing.T) {
+	record, err := json.Marshal(map[string]any{"source": "audit", "node": "cp", "data": json.RawMessage(refusal)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cases := map[string]struct {
+		serve    http.HandlerFunc
+		wantCode int
+		want     []string
+	}{
+		"found": {
+			serve: func(w http.ResponseWriter, r *http.Request) {
+				if r.Header.Get("Authorization") != "Bearer viewer-token" || r.URL.Query().Get("namespace") != "demo" {
+					http.Error(w, "unexpected request", http.StatusBadRequest)
+					return
+				}
+				fmt.Fprintf(w, "%s\n", record)
+			},
+			wantCode: 1,
+			want:     []string{"pod/no-limit refused at 5 Validate after 14 ms", "no CPU limit", "nothing was stored; no Pod exists"},
+		},
+		"garbage between the records is told, and the rest counts": {
+			serve:    func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintf(w, "{\n%s\n", record) },
+			wantCode: 1,
+			want:     []string{"refused at 5 Validate", "missing: 1 of 1 recorders can't be read: recorder podtrail-recorder-1 on node cp served 1 records that are no audit events"},
+		},
+		"a recorder that refuses": {
+			serve:    func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "not you", http.StatusForbidden) },
+			wantCode: 2,
+			want:     []string{`no pod "no-limit"`},
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			apiServer := httptest.NewServer(api{answers: map[string]string{recorders: list(recorder), viewers: token, reviews: allowed}})
+			defer apiServer.Close()
+			recorderServer := httptest.NewTLSServer(tc.serve)
+			defer recorderServer.Close()
+
+			var out, errOut bytes.Buffer
+			streams := genericiooptions.IOStreams{Out: &out, ErrOut: &errOut}
+			flags := genericclioptions.NewConfigFlags(true)
+			path := kubeconfig(t, apiServer.URL)
+			flags.KubeConfig = &path
+			o := &trailOptions{flags: flags, streams: streams}
+			o.connect = func() (*collect.Cluster, string, error) {
+				cluster, namespace, err := o.connectByFlags()
+				if err == nil {
+					cluster.Dial = func(ctx context.Context, _, _ string, _ int) (net.Conn, error) {
+						return (&net.Dialer{}).DialContext(ctx, "tcp", recorderServer.Listener.Addr().String())
+					}
+				}
+				return cluster, namespace, err
+			}
+			cmd := o.command()
+			cmd.SetArgs([]string{"pod/no-limit"})
+			cmd.SilenceErrors, cmd.SilenceUsage = true, true
+			code := exitCode(cmd.ExecuteContext(t.Context()), &errOut)
+			if code != tc.wantCode {
+				t.Errorf("exit code %d, want %d", code, tc.wantCode)
+			}
+			said := strings.Join(strings.Fields(out.String()+errOut.String()), " ")
+			for _, want := range tc.want {
+				if !strings.Contains(said, want) {
+					t.Errorf("lacks %q:\n%s%s", want, out.String(), errOut.String())
+				}
+			}
+		})
+	}
+}
+
+func TestCompletion(t *testing.T) {
+	server := httptest.NewServer(api{answers: map[string]string{demoPods: list(pod("demo", "web-1", ready), pod("demo", "api-1", ready))}})
+	defer server.Close()
+	config := kubeconfig(t, server.URL)
+	cases := map[string]struct {
+		args []string
+		want string
+	}{
+		"kinds":   {[]string{"__complete", "trail", ""}, "deployment/\nreplicaset/\nteachingreplicaset/\npod/\n:6\n"},
+		"names":   {[]string{"__complete", "--kubeconfig", config, "trail", "po/web"}, "po/web-1\n:4\n"},
+		"outputs": {[]string{"__complete", "trail", "-o", ""}, "tree\ntable\njson\nyaml\n:4\n"},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			code, out, errOut := call(t, tc.args...)
+			if code != 0 || out != tc.want {
+				t.Errorf("exit code %d, offers %q, want %q\n%s", code, out, tc.want, errOut)
+			}
+		})
+	}
+}
+
+func TestVersionAndPluginName(t *testing.T) {
+	if code, out, _ := call(t, "version"); code != 0 || !strings.HasPrefix(out, "podtrail ") || !strings.Contains(out, "client-go") {
+		t.Errorf("exit code %d, says %q", code, out)
+	}
+	var out bytes.Buffer
+	if code := Main("/usr/local/bin/kubectl-podtrail", []string{"trail", "--help"}, strings.NewReader(""), &out, &out); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if !strings.Contains(out.String(), "kubectl podtrail trail KIND/NAME") {
+		t.Errorf("as a plugin the usage is %q", out.String())
+	}
+}
