@@ -58,24 +58,24 @@ type cluster struct {
 	full []string
 }
 
-func (c cluster) plugin(t testing.TB, args string) (*ImageZone, []fwk.NodeInfo) {
-	t.Helper()
+func (c cluster) plugin(tb testing.TB, args string) (*ImageZone, []fwk.NodeInfo) {
+	tb.Helper()
 	metrics.Register() // the framework's Parallelizer counts its goroutines
 	snapshot := cache.NewSnapshot(c.pods, c.nodes)
-	handle, err := frameworkruntime.NewFramework(t.Context(), nil, nil,
+	handle, err := frameworkruntime.NewFramework(tb.Context(), nil, nil,
 		frameworkruntime.WithSnapshotSharedLister(snapshot))
 	if err != nil {
-		t.Fatalf("Building the framework: %v", err)
+		tb.Fatalf("Building the framework: %v", err)
 	}
-	plugin, err := New(t.Context(), &runtime.Unknown{Raw: []byte(args)}, handle)
+	plugin, err := New(tb.Context(), &runtime.Unknown{Raw: []byte(args)}, handle)
 	if err != nil {
-		t.Fatalf("Building the plugin: %v", err)
+		tb.Fatalf("Building the plugin: %v", err)
 	}
-	return plugin.(*ImageZone), c.feasible(t, snapshot)
+	return plugin.(*ImageZone), c.feasible(tb, snapshot)
 }
 
-func (c cluster) feasible(t testing.TB, snapshot *cache.Snapshot) []fwk.NodeInfo {
-	t.Helper()
+func (c cluster) feasible(tb testing.TB, snapshot *cache.Snapshot) []fwk.NodeInfo {
+	tb.Helper()
 	full := map[string]bool{}
 	for _, name := range c.full {
 		full[name] = true
@@ -87,7 +87,7 @@ func (c cluster) feasible(t testing.TB, snapshot *cache.Snapshot) []fwk.NodeInfo
 		}
 		info, err := snapshot.NodeInfos().Get(node.Name)
 		if err != nil {
-			t.Fatalf("Reading node %s of the snapshot: %v", node.Name, err)
+			tb.Fatalf("Reading node %s of the snapshot: %v", node.Name, err)
 		}
 		nodes = append(nodes, info)
 	}

@@ -6,7 +6,9 @@
 package integration
 
 import (
+	"errors"
 	"fmt"
+	"log"
 	"os"
 	"testing"
 
@@ -18,28 +20,28 @@ import (
 var admin *rest.Config
 
 func TestMain(m *testing.M) {
-	code, err := run(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+	if err := run(m); err != nil {
+		log.Fatal(err)
 	}
-	os.Exit(code)
 }
 
-func run(m *testing.M) (code int, err error) {
+// run returns what kept the tests from running. Whether they passed is in m:
+// the test binary ends with its code.
+func run(m *testing.M) (err error) {
 	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
-		return 1, fmt.Errorf("KUBEBUILDER_ASSETS is not set: these tests need a folder with kube-apiserver and etcd; `make test` prepares one and sets it")
+		return errors.New("KUBEBUILDER_ASSETS is not set: these tests need a folder with kube-apiserver and etcd; `make test` prepares one and sets it")
 	}
 	env := &envtest.Environment{}
 	// No controller removes the taint that this plugin puts on new nodes.
 	env.ControlPlane.GetAPIServer().Configure().Append("disable-admission-plugins", "TaintNodesByCondition")
 	if admin, err = env.Start(); err != nil {
-		return 1, fmt.Errorf("starting the API server and etcd from KUBEBUILDER_ASSETS: %w", err)
+		return fmt.Errorf("starting the API server and etcd from KUBEBUILDER_ASSETS: %w", err)
 	}
 	defer func() {
-		if stopErr := env.Stop(); stopErr != nil && err == nil {
+		if stopErr := env.Stop(); stopErr != nil {
 			err = fmt.Errorf("stopping the API server and etcd: %w", stopErr)
 		}
 	}()
-	return m.Run(), nil
+	m.Run()
+	return nil
 }

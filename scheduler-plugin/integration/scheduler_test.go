@@ -18,7 +18,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	corev1listers "k8s.io/client-go/listers/core/v1"
-	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"k8s.io/client-go/tools/leaderelection"
@@ -139,7 +138,7 @@ func writeConfig(t *testing.T) string {
 		t.Fatalf("Decoding the configuration that is deployed: %v", err)
 	}
 	kubeconfig := filepath.Join(dir, "kubeconfig")
-	if err := clientcmd.WriteToFile(kubeconfigOf(admin, schedulerUser), kubeconfig); err != nil {
+	if err := clientcmd.WriteToFile(kubeconfigAsScheduler(), kubeconfig); err != nil {
 		t.Fatalf("Writing the kubeconfig: %v", err)
 	}
 	configuration["clientConnection"].(map[string]any)["kubeconfig"] = kubeconfig
@@ -153,15 +152,15 @@ func writeConfig(t *testing.T) string {
 	return path
 }
 
-// kubeconfigOf lets the holder act as a service account.
-func kubeconfigOf(cfg *rest.Config, user string) clientcmdapi.Config {
+// kubeconfigAsScheduler lets the admin act as the scheduler's service account.
+func kubeconfigAsScheduler() clientcmdapi.Config {
 	const name = "envtest"
 	return clientcmdapi.Config{
-		Clusters: map[string]*clientcmdapi.Cluster{name: {Server: cfg.Host, CertificateAuthorityData: cfg.CAData}},
+		Clusters: map[string]*clientcmdapi.Cluster{name: {Server: admin.Host, CertificateAuthorityData: admin.CAData}},
 		AuthInfos: map[string]*clientcmdapi.AuthInfo{name: {
-			ClientCertificateData: cfg.CertData,
-			ClientKeyData:         cfg.KeyData,
-			Impersonate:           user,
+			ClientCertificateData: admin.CertData,
+			ClientKeyData:         admin.KeyData,
+			Impersonate:           schedulerUser,
 			ImpersonateGroups:     []string{"system:serviceaccounts", "system:serviceaccounts:" + systemNS, "system:authenticated"},
 		}},
 		Contexts:       map[string]*clientcmdapi.Context{name: {Cluster: name, AuthInfo: name}},
