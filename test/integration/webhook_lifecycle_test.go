@@ -14,7 +14,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	podtrailv1alpha1 "podtrail.dev/podtrail/api/v1alpha1"
 	"podtrail.dev/podtrail/test/wrappers"
+	"podtrail.dev/podtrail/webhooks/mutation"
 )
 
 func testTeachingReplicaSetAdmission(t *testing.T) {
@@ -96,6 +98,12 @@ func testWithoutManager(t *testing.T) {
 	err := k8sClient.Create(ctx, limitedPod(demoNamespace(t), "in"))
 	if err == nil || !strings.Contains(err.Error(), `failed calling webhook "default.pods.podtrail.dev"`) {
 		t.Errorf("in an opted-in namespace: %v, want a refusal that names the webhook", err)
+	}
+	// A Pod that opted out of the mutation does not wait for it, but is still to be validated.
+	optedOut := limitedPod(demoNamespace(t), "opted-out")
+	optedOut.Labels = map[string]string{podtrailv1alpha1.AdmissionLabelKey: mutation.AdmissionDisabled}
+	if err := k8sClient.Create(ctx, optedOut); err == nil || !strings.Contains(err.Error(), `failed calling webhook "validate.pods.podtrail.dev"`) {
+		t.Errorf("opted out of the mutation: %v, want a refusal that names the validating webhook only", err)
 	}
 	create(ctx, t, wrappers.MakePod(newNamespace(t), "out").Obj())
 	for _, name := range []string{metav1.NamespaceSystem, systemNamespace} {

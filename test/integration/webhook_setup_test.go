@@ -69,22 +69,8 @@ func readManifests(t *testing.T, pattern string) []*unstructured.Unstructured {
 // name, since there is no network of Pods.
 func startWebhooks(t *testing.T) (stop func()) {
 	t.Helper()
-	ctx := t.Context()
 	port := freePort(t)
-	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: systemNamespace}}
-	if err := k8sClient.Create(ctx, namespace); err != nil && !apierrors.IsAlreadyExists(err) {
-		t.Fatalf("Creating namespace %s: %v", systemNamespace, err)
-	}
-	for _, obj := range slices.Concat(readManifests(t, "rbac/webhook_certs_role.yaml"), readManifests(t, "webhook/*.yaml")) {
-		redirect(t, obj, int64(port))
-		create(ctx, t, obj)
-		t.Cleanup(func() {
-			if err := k8sClient.Delete(context.WithoutCancel(ctx), obj); err != nil {
-				t.Errorf("Deleting %s %s: %v", obj.GetKind(), obj.GetName(), err)
-			}
-		})
-	}
-
+	installWebhooks(t, port)
 	keeper := certs.NewKeeper(certs.Options{
 		Secret:                  types.NamespacedName{Namespace: systemNamespace, Name: "podtrail-webhook-cert"},
 		ServiceName:             "podtrail-webhook",
@@ -95,6 +81,25 @@ func startWebhooks(t *testing.T) (stop func()) {
 	stop = runWebhooks(t, keeper, port)
 	await(t, "the certificate is served and trusted", func(context.Context) error { return keeper.Ready(nil) })
 	return stop
+}
+
+// installWebhooks applies config/webhook and config/rbac. They go when the test ends.
+func installWebhooks(t *testing.T, port int) {
+	t.Helper()
+	ctx := t.Context()
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: systemNamespace}}
+	if err := k8sClient.Create(ctx, namespace); err != nil && !apierrors.IsAlreadyExists(err) {
+		t.Fatalf("Creating namespace %s: %v", systemNamespace, err)
+	}
+	for _, obj := range slices.Concat(readManifests(t, "rbac/*.yaml"), readManifests(t, "webhook/*.yaml")) {
+		redirect(t, obj, int64(port))
+		create(ctx, t, obj)
+		t.Cleanup(func() {
+			if err := k8sClient.Delete(context.WithoutCancel(ctx), obj); err != nil {
+				t.Errorf("Deleting %s %s: %v", obj.GetKind(), obj.GetName(), err)
+			}
+		})
+	}
 }
 
 func runWebhooks(t *testing.T, keeper *certs.Keeper, port int) (stop func()) {
