@@ -42,6 +42,8 @@ type harness struct {
 	mu sync.Mutex
 	// calls holds the writes in the order in which they came, as "create NAME" and so on.
 	calls []string
+	// patches holds what was sent by the patches among them.
+	patches []string
 	// before and after run around each write; an error of theirs is the caller's answer. Before, nothing is written;
 	// after, it has been, and the answer is lost.
 	before, after func(call string) error
@@ -112,6 +114,13 @@ func (h *harness) catchUp(t testing.TB) []corev1.Pod {
 			h.watch.podAdded(pod, h.queue)
 		}
 	}
+	h.catchUpOwners(t)
+	return list.Items
+}
+
+// catchUpOwners puts the fake API server's TeachingReplicaSets into the cache.
+func (h *harness) catchUpOwners(t testing.TB) {
+	t.Helper()
 	var owners podtrailv1alpha1.TeachingReplicaSetList
 	if err := h.server.List(context.Background(), &owners); err != nil {
 		t.Fatalf("Listing: %v", err)
@@ -119,7 +128,6 @@ func (h *harness) catchUp(t testing.TB) []corev1.Pod {
 	for i := range owners.Items {
 		h.cache(t, &owners.Items[i])
 	}
-	return list.Items
 }
 
 func (h *harness) intercept() interceptor.Funcs {
@@ -135,6 +143,11 @@ func (h *harness) intercept() interceptor.Funcs {
 			return h.call("delete "+obj.GetName(), func() error { return c.Delete(ctx, obj, opts...) })
 		},
 		Patch: func(ctx context.Context, c client.WithWatch, obj client.Object, patch client.Patch, opts ...client.PatchOption) error {
+			data, err := patch.Data(obj)
+			if err != nil {
+				return err
+			}
+			h.patches = append(h.patches, string(data))
 			return h.call("patch "+obj.GetName(), func() error { return c.Patch(ctx, obj, patch, opts...) })
 		},
 		SubResourceUpdate: func(ctx context.Context, c client.Client, sub string, obj client.Object, opts ...client.SubResourceUpdateOption) error {

@@ -236,6 +236,41 @@ func TestDoNotAdoptOrCreateIfBeingDeletedRace(t *testing.T) {
 	h.checkCalls(t, "with a cache that lags behind", map[string]int{})
 }
 
+// TestOwnerMadeAgain checks that an owner which the cache still has and whose name is another's by now adopts nothing.
+func TestOwnerMadeAgain(t *testing.T) {
+	h := newHarness(t, makeOwner("web").UID("second").Obj(), wrappers.MakePod("ns", "a").Label("app", "web").Obj())
+	first := makeOwner("web").UID("first").Obj()
+	h.cache(t, first)
+	if _, err := h.reconcile(t, first); err == nil || !strings.Contains(err.Error(), "belongs to UID second") {
+		t.Errorf("Reconcile returned %v, want that the name belongs to another object", err)
+	}
+	h.checkCalls(t, "with a cache that lags behind", map[string]int{})
+}
+
+// TestClaimPatches checks what is sent to adopt and to release a Pod.
+func TestClaimPatches(t *testing.T) {
+	owner := makeOwner("web").Obj()
+	h := newHarness(t, owner,
+		wrappers.MakePod("ns", "a").UID("a-uid").Label("app", "web").Obj(),
+		wrappers.MakePod("ns", "b").UID("b-uid").Of(owner).Label("app", "x").Obj())
+	if _, err := h.reconcile(t, owner); err != nil {
+		t.Fatalf("Reconcile: %v", err)
+	}
+	want := []string{
+		`{"metadata":{"ownerReferences":[{"apiVersion":"apps.podtrail.dev/v1alpha1","kind":"TeachingReplicaSet",` +
+			`"name":"web","uid":"web-uid","controller":true,"blockOwnerDeletion":true}],"uid":"a-uid"}}`,
+		`{"metadata":{"ownerReferences":[{"$patch":"delete","uid":"web-uid"}],"uid":"b-uid"}}`,
+	}
+	if diff := cmp.Diff(want, h.patches); diff != "" {
+		t.Errorf("Patches differ (-want +got):\n%s", diff)
+	}
+	for _, pod := range h.catchUp(t) {
+		if got := metav1.IsControlledBy(&pod, owner); got != (pod.Name == "a") {
+			t.Errorf("Pod %s is controlled by the owner: %v", pod.Name, got)
+		}
+	}
+}
+
 func TestReplicaSetAvailabilityCheck(t *testing.T) {
 	owner := makeOwner("web").Replicas(4).MinReadySeconds(5).Obj()
 	ready := func(name string, ago time.Duration) client.Object {
@@ -293,10 +328,15 @@ func TestNameHeld(t *testing.T) {
 	owner := makeOwner("web").Obj()
 	name := replicas.SlotName("web", owner.UID, 0)
 	foreign := wrappers.MakePod("ns", name).ResourceVersion("7").Obj()
-	h := newHarness(t, owner)
+	h := newHarness(t, owner, wrappers.MakePod("ns", "unrelated").ResourceVersion("1").Obj())
 	if err := h.server.Create(t.Context(), wrappers.MakePod("ns", name).Obj()); err != nil {
 		t.Fatalf("Making the foreign Pod: %v", err)
 	}
+	// The fake counts versions for each object; a real one's are the cluster's, so the foreign Pod's is newer.
+	if err := h.server.Update(t.Context(), wrappers.MakePod("ns", name).Label("x", "y").Obj()); err != nil {
+		t.Fatalf("Changing the foreign Pod: %v", err)
+	}
+	h.cache(t, wrappers.MakePod("ns", "unrelated").ResourceVersion("1").Obj())
 	h.taken()
 	result, err := h.reconcile(t, owner)
 	if err != nil || result.RequeueAfter != staleRecheck {
@@ -308,8 +348,12 @@ func TestNameHeld(t *testing.T) {
 		t.Errorf("There is an event: %s", event)
 	default:
 	}
+	h.catchUpOwners(t)
+	if _, err := h.reconcile(t, owner); err != nil {
+		t.Fatalf("Reconcile: %v", err)
+	}
+	h.checkCalls(t, "before the cache has seen the Pod that holds it", map[string]int{})
 	h.cache(t, foreign)
-	h.catchUp(t)
 	if _, err := h.reconcile(t, owner); err != nil {
 		t.Fatalf("Reconcile: %v", err)
 	}

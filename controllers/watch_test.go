@@ -289,6 +289,26 @@ func TestDeletionTimestamp(t *testing.T) {
 	}
 }
 
+// TestNameTakenOver checks that the informer's update from one Pod to the next of the same name counts as the
+// deletion of the first and the creation of the second.
+func TestNameTakenOver(t *testing.T) {
+	owner := makeOwner("web").Obj()
+	h := newHarness(t, owner)
+	pod := func(uid, version string) *corev1.Pod {
+		return wrappers.MakePod("ns", "pod").UID(uid).ResourceVersion(version).Of(owner).Obj()
+	}
+	h.expectations.ExpectDeletions(identity(owner), []types.UID{"first"})
+	h.watch.podUpdated(pod("first", "1"), pod("second", "9"), h.queue)
+	if !h.expectations.Satisfied(identity(owner)) {
+		t.Error("The first Pod's deletion is still expected")
+	}
+	h.expectations.ExpectCreations(identity(owner), []string{"pod"})
+	h.watch.podUpdated(pod("first", "1"), pod("second", "9"), h.queue)
+	if !h.expectations.Satisfied(identity(owner)) {
+		t.Error("The second Pod's creation is still expected")
+	}
+}
+
 // racingIndexer lets something happen right after Pods were listed.
 type racingIndexer struct {
 	toolscache.Indexer
