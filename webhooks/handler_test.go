@@ -49,7 +49,7 @@ func post(t *testing.T, url string, body io.Reader) *admissionv1.AdmissionRespon
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	var review admissionv1.AdmissionReview
 	if err := json.NewDecoder(resp.Body).Decode(&review); err != nil {
 		t.Fatalf("HTTP %d without an AdmissionReview: %v", resp.StatusCode, err)
@@ -229,11 +229,11 @@ func TestSlowSenderIsCutOff(t *testing.T) {
 	}), 100*time.Millisecond))
 	defer server.Close()
 	body, writer := io.Pipe()
-	defer writer.Close()
+	defer func() { _ = writer.Close() }()
 	go func() {
 		resp, err := http.Post(server.URL, "application/json", body)
 		if err == nil {
-			resp.Body.Close()
+			_ = resp.Body.Close()
 		}
 	}()
 	if _, err := fmt.Fprint(writer, "{"); err != nil {

@@ -32,7 +32,7 @@ func newApp(o appOptions, now func() time.Time) http.Handler {
 }
 
 func (a *app) greet(w http.ResponseWriter, _ *http.Request) {
-	fmt.Fprintf(w, "Hello from Pod %s on node %s\n", or(a.options.pod, "(POD_NAME is not set)"), or(a.options.node, "(NODE_NAME is not set)"))
+	say(w, "Hello from Pod %s on node %s", or(a.options.pod, "(POD_NAME is not set)"), or(a.options.node, "(NODE_NAME is not set)"))
 }
 
 func (a *app) live(w http.ResponseWriter, _ *http.Request) {
@@ -40,7 +40,7 @@ func (a *app) live(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "failing: POST /fail/live was called", http.StatusInternalServerError)
 		return
 	}
-	fmt.Fprintln(w, "ok")
+	say(w, "ok")
 }
 
 func (a *app) ready(w http.ResponseWriter, _ *http.Request) {
@@ -52,20 +52,20 @@ func (a *app) ready(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "failing: POST /fail/ready was called", http.StatusServiceUnavailable)
 		return
 	}
-	fmt.Fprintln(w, "ok")
+	say(w, "ok")
 }
 
 func (a *app) set(failing *atomic.Bool, answer string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		failing.Store(true)
-		fmt.Fprintln(w, answer)
+		say(w, "%s", answer)
 	}
 }
 
 func (a *app) recover(w http.ResponseWriter, _ *http.Request) {
 	a.failingLive.Store(false)
 	a.failingReady.Store(false)
-	fmt.Fprintln(w, "live and ready")
+	say(w, "live and ready")
 }
 
 func or(s, fallback string) string {

@@ -73,7 +73,7 @@ func serve(ctx context.Context, address string, handler http.Handler, out io.Wri
 		return fmt.Errorf("listening on %s: %w", address, err)
 	}
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 60 * time.Second}
-	fmt.Fprintln(out, "listening on", listener.Addr())
+	say(out, "listening on %s", listener.Addr())
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
 	select {
@@ -81,11 +81,16 @@ func serve(ctx context.Context, address string, handler http.Handler, out io.Wri
 		return fmt.Errorf("serving on %s: %w", address, err)
 	case <-ctx.Done():
 	}
-	fmt.Fprintln(out, "stopping: requests in flight have", drainTimeout)
+	say(out, "stopping: requests in flight have %s", drainTimeout)
 	drain, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
 	if err := server.Shutdown(drain); err != nil {
 		return fmt.Errorf("waiting for requests in flight: %w", err)
 	}
 	return nil
+}
+
+// say writes one line. A reader that is gone is no reason to stop.
+func say(w io.Writer, format string, args ...any) {
+	_, _ = fmt.Fprintf(w, format+"\n", args...)
 }

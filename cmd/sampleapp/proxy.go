@@ -53,7 +53,7 @@ func newProxy(target string) http.Handler {
 		},
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /podtrail/healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /podtrail/healthz", func(w http.ResponseWriter, _ *http.Request) { say(w, "ok") })
 	mux.HandleFunc("GET /podtrail/stats", p.stats)
 	mux.Handle("/", forward)
 	return mux

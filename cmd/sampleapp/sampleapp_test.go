@@ -205,7 +205,7 @@ func TestStopLetsRequestsFinish(t *testing.T) {
 			answered <- err.Error()
 			return
 		}
-		defer resp.Body.Close()
+		defer func() { _ = resp.Body.Close() }()
 		body, _ := io.ReadAll(resp.Body)
 		answered <- string(body)
 	}()
@@ -216,7 +216,7 @@ func TestStopLetsRequestsFinish(t *testing.T) {
 		if err != nil {
 			break
 		}
-		conn.Close()
+		_ = conn.Close()
 		if time.Now().After(deadline) {
 			t.Fatal("new connections are still taken 10 s after the stop")
 		}

@@ -161,7 +161,7 @@ func httpGet(ctx context.Context, url, token string) (code int, body string, err
 	if err != nil {
 		return 0, "", err
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	content, err := io.ReadAll(resp.Body)
 	return resp.StatusCode, string(content), err
 }

@@ -47,7 +47,7 @@ func readManifests(t *testing.T, pattern string) []*unstructured.Unstructured {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer file.Close()
+		defer func() { _ = file.Close() }()
 		for decoder := yaml.NewYAMLOrJSONDecoder(file, 4096); ; {
 			obj := &unstructured.Unstructured{}
 			if err := decoder.Decode(&obj.Object); errors.Is(err, io.EOF) {
@@ -170,7 +170,7 @@ func freePort(t *testing.T) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
+	defer func() { _ = listener.Close() }()
 	address, ok := listener.Addr().(*net.TCPAddr)
 	if !ok {
 		t.Fatalf("%v is no TCP address", listener.Addr())

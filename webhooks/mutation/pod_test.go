@@ -32,7 +32,7 @@ func podWith(change ...func(*corev1.Pod)) *corev1.Pod {
 }
 
 // apply returns the Pod after the decision's patches, through JSON as the API server does it.
-func apply(t testing.TB, pod *corev1.Pod, d Decision) *corev1.Pod {
+func apply(t *testing.T, pod *corev1.Pod, d Decision) *corev1.Pod {
 	t.Helper()
 	before, err := json.Marshal(pod)
 	if err != nil {
@@ -45,7 +45,7 @@ func apply(t testing.TB, pod *corev1.Pod, d Decision) *corev1.Pod {
 	return &after
 }
 
-func applyRaw(t testing.TB, before []byte, d Decision) []byte {
+func applyRaw(t *testing.T, before []byte, d Decision) []byte {
 	t.Helper()
 	if len(d.Patches) == 0 {
 		return before
