@@ -11,9 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
-	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -114,37 +112,18 @@ func TestMinReadySeconds(t *testing.T) {
 // TestQuota checks that what a quota refuses is reported as a condition and an event, and made up for later.
 func TestQuota(t *testing.T) {
 	namespace := newNamespace(t)
-	quota := &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "none"}}
-	quota.Spec.Hard = corev1.ResourceList{corev1.ResourcePods: resource.MustParse("0")}
-	create(t.Context(), t, quota)
-	quota.Status.Hard = quota.Spec.Hard
-	quota.Status.Used = corev1.ResourceList{corev1.ResourcePods: resource.MustParse("0")}
-	if err := k8sClient.Status().Update(t.Context(), quota); err != nil {
-		t.Fatalf("Writing the quota's status: %v", err)
-	}
+	quota := makePodQuota(t, namespace, "0")
 	startController(t, namespace)
 	owner := wrappers.MakeTeachingReplicaSet(namespace, "web").Replicas(2).Obj()
 	create(t.Context(), t, owner)
-	await(t, "the ReplicaFailure condition", func(ctx context.Context) error {
-		get(ctx, t, owner)
-		if c := owner.Status.Conditions; len(c) != 1 || c[0].Type != podtrailv1alpha1.ReplicaFailure ||
-			c[0].Reason != podtrailv1alpha1.FailedCreateReason {
-			return fmt.Errorf("conditions are %+v", c)
-		}
-		return nil
-	})
+	awaitFailure(t, owner, podtrailv1alpha1.FailedCreateReason)
 	awaitEvent(t, owner, podtrailv1alpha1.FailedCreateReason)
 	if err := k8sClient.Delete(t.Context(), quota); err != nil {
 		t.Fatalf("Deleting the quota: %v", err)
 	}
 	awaitPods(t, owner, 2)
 	awaitEvent(t, owner, podtrailv1alpha1.SuccessfulCreateReason)
-	await(t, "no condition", func(ctx context.Context) error {
-		if get(ctx, t, owner); len(owner.Status.Conditions) != 0 {
-			return fmt.Errorf("conditions are %+v", owner.Status.Conditions)
-		}
-		return nil
-	})
+	awaitFailure(t, owner, "")
 }
 
 // TestForeignNameHolder checks that a Pod of somebody else that holds a slot's name is neither taken nor touched.
