@@ -60,8 +60,9 @@ build: ## Build the podtrail command into bin/.
 	go build $(GO_FLAGS) -ldflags "-X main.version=$(VERSION)" -o bin/podtrail ./cmd/podtrail
 
 .PHONY: run
-run: ## Run the manager on this machine against the cluster, without its webhooks.
-	KUBECONFIG=bin/$(CLUSTER_NAME).kubeconfig go run $(GO_FLAGS) ./cmd/manager --webhooks=false --leader-elect=false
+run: ## Run the manager on this machine; it leads once the cluster's own is scaled to 0.
+	KUBECONFIG=bin/$(CLUSTER_NAME).kubeconfig go run $(GO_FLAGS) ./cmd/manager --cert-dir=bin/run \
+		--sidecar-image=localhost:5001/podtrail/sampleapp:dev --log-format=console
 
 .PHONY: images
 images: ## Build the images of all parts and push them to the cluster's registry.
@@ -92,6 +93,10 @@ generate: ## Generate deep copies.
 .PHONY: manifests
 manifests: ## Generate the CRD.
 	$(TOOL) controller-gen crd:generateEmbeddedObjectMeta=true paths=./api/... output:crd:dir=config/crd/bases
+
+.PHONY: docs-output
+docs-output: ## Write the outputs that documents show, from the cluster that make demo leaves.
+	@hack/update-docs.sh
 
 .PHONY: fmt
 fmt: ## Format Go and shell.
@@ -126,6 +131,10 @@ test-integration: ## Integration tests on a real API server and etcd.
 .PHONY: test-e2e
 test-e2e: build ## All parts and samples on a kind cluster of its own, podtrail-e2e.
 	@hack/run-e2e.sh
+
+.PHONY: bench-controller
+bench-controller: ## Measure the TeachingReplicaSet controller beside upstream's, as Markdown tables.
+	@hack/bench-controller.sh
 
 .PHONY: verify
 verify: ## Check what is generated, formatted, linted, pinned and documented.

@@ -11,7 +11,7 @@
 
 [ "$(id -u)" = 0 ] || die "a node image is built as root, because its root filesystem holds other users' files: sudo make cluster-up"
 install_packages mmdebstrap=mmdebstrap gcc=gcc strip=binutils pkg-config=pkg-config
-pkg-config --exists libseccomp || install_packages =libseccomp-dev =libc6-dev
+pkg-config --exists libseccomp || install_packages '=libseccomp-dev' '=libc6-dev'
 connect_docker
 reference=$(node_image_reference)
 if docker image inspect "$reference" >/dev/null 2>&1; then

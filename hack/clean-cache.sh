@@ -4,8 +4,12 @@
 . "$ROOT/hack/lib/packages.sh"
 . "$ROOT/hack/lib/docker.sh"
 
-if [ -n "$(ls -A "$CACHE/clusters" 2>/dev/null)" ]; then
-	die "these clusters still need the cache: $(ls "$CACHE/clusters" | tr '\n' ' '). Remove each first: make cluster-down CLUSTER_NAME=NAME"
+clusters=''
+for folder in "$CACHE"/clusters/*/; do
+	[ ! -d "$folder" ] || clusters="$clusters $(basename "$folder")"
+done
+if [ -n "$clusters" ]; then
+	die "these clusters still need the cache:$clusters. Remove each first: make cluster-down CLUSTER_NAME=NAME"
 fi
 stop_own_docker
 if docker_answers; then

@@ -40,4 +40,4 @@ trap finish EXIT
 use_running_docker
 cd "$ROOT"
 export KUBECONFIG=$CLUSTER_KUBECONFIG
-GOWORK=off go test -count=1 -timeout 20m ./test/e2e -v "$@"
+GOWORK=off go test -count=1 -timeout 20m ./test/e2e -v -ginkgo.v -ginkgo.no-color "$@"

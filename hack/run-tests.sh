@@ -6,9 +6,9 @@
 # packages MODULE-FOLDER prints the packages of a module with the kind of tests that was asked for.
 packages() {
 	(cd "$ROOT/$1" && GOWORK=off go list ./... | case $kind in
-		unit) grep -Ev '/(integration|e2e)$' ;;
-		integration) grep -E '/integration$' || true ;;
-		esac)
+	unit) grep -Ev '/(integration|e2e)$' ;;
+	integration) grep -E '/integration$' || true ;;
+	esac)
 }
 
 # test_module FOLDER FLAGS… runs all of them even after a failure, so that one run shows every failure.

@@ -14,10 +14,10 @@ requires() { (cd "$1" && GOWORK=off go list -m -f '{{.Version}}' "$2"); }
 library=v0.${KUBERNETES_VERSION#v1.}
 same "k8s.io/client-go in go.mod" "$library" "$(requires . k8s.io/client-go)"
 for module in scheduler-plugin test/upstream hack/node-image/kubernetes; do
-	same "k8s.io/kubernetes in $module/go.mod" "$KUBERNETES_VERSION" "$(requires $module k8s.io/kubernetes)"
-	for line in $(sed -n 's/^\t\(k8s.io\/[a-z-]*\) => .* \(v0[0-9.]*\)$/\1=\2/p' $module/go.mod); do
-		same "replaced ${line%%=*} in $module/go.mod" "$library" "${line#*=}"
-	done
+	same "k8s.io/kubernetes in $module/go.mod" "$KUBERNETES_VERSION" "$(requires "$module" k8s.io/kubernetes)"
+	while read -r name _ _ version; do
+		same "replaced $name in $module/go.mod" "$library" "$version"
+	done < <(grep '^	k8s.io/.* => k8s.io/' "$module/go.mod")
 done
 same "CoreDNS in hack/node-image/coredns/go.mod" "$COREDNS_VERSION" "$(requires hack/node-image/coredns github.com/coredns/coredns)"
 same "etcd in hack/node-image/etcd/go.mod" "v${ETCD_IMAGE_VERSION%%-*}" "$(requires hack/node-image/etcd go.etcd.io/etcd/server/v3)"

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # the scripts that source this use its variables
 # What every script under hack/ shares: strict mode, paths, messages, waits with a deadline, parts with their time.
 # Written for bash 3.2 as well, the one that macOS ships.
 set -euo pipefail

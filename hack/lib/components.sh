@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # the scripts that source this use its variables
 # Builds the binaries of Kubernetes and of the node from Go modules, each cached by content.
 
 KUBERNETES_COMPONENTS="kube-apiserver kube-controller-manager kube-scheduler kube-proxy kubelet kubeadm kubectl"
@@ -20,12 +20,12 @@ kube_version_flags() {
 component() {
 	tags='' ldflags='-s -w' cgo=0
 	case $1 in
-	kube* )
+	kube*)
 		module=kubernetes package=k8s.io/kubernetes/cmd/$1 ldflags="-s -w $(kube_version_flags)"
 		;;
-	containerd*|ctr) module=containerd package=github.com/containerd/containerd/v2/cmd/$1 tags=no_btrfs,no_devmapper,no_zfs ;;
+	containerd* | ctr) module=containerd package=github.com/containerd/containerd/v2/cmd/$1 tags=no_btrfs,no_devmapper,no_zfs ;;
 	runc) module=runc package=github.com/opencontainers/runc tags=seccomp cgo=1 ;;
-	ptp|loopback) module=cni package=github.com/containernetworking/plugins/plugins/main/$1 ;;
+	ptp | loopback) module=cni package=github.com/containernetworking/plugins/plugins/main/$1 ;;
 	host-local) module=cni package=github.com/containernetworking/plugins/plugins/ipam/$1 ;;
 	portmap) module=cni package=github.com/containernetworking/plugins/plugins/meta/$1 ;;
 	etcd) module=etcd package=go.etcd.io/etcd/server/v3 ;;

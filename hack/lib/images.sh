@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # the scripts that source this use its variables
 # The images of podtrail's own parts: static binaries alone in an image, the same digest from the same source.
 
 OWN_IMAGES="manager recorder sampleapp scheduler"
