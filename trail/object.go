@@ -228,12 +228,7 @@ func (o *Object) addTimes() {
 			e.At, e.Took = o.Created.Received, o.Created.Took
 		}
 	}
-	bound := time.Time{}
-	for _, w := range o.Writes {
-		if w.Subresource == "binding" && w.Code < 400 {
-			bound = w.Received.Add(w.Took)
-		}
-	}
+	bound := o.bound()
 	for i := range o.Stages {
 		switch e := &o.Stages[i]; {
 		case e.Stage == Schedule && o.Created.Seen() && !bound.IsZero():
@@ -245,6 +240,16 @@ func (o *Object) addTimes() {
 			e.At = e.first()
 		}
 	}
+}
+
+// bound is when the Binding was answered, zero if no evidence has it.
+func (o *Object) bound() time.Time {
+	for _, w := range o.Writes {
+		if w.Subresource == "binding" && w.Code < 400 {
+			return w.Received.Add(w.Took)
+		}
+	}
+	return time.Time{}
 }
 
 // first is the earliest time among the entry's audited observations, for display.

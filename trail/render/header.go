@@ -16,35 +16,42 @@ func Reference(s trail.Subject) string { return strings.ToLower(s.Kind) + "/" + 
 // Answer says in one line what became of the subject.
 func Answer(t trail.Trail) string {
 	out := t.Outcome
+	switch out.Result {
+	case trail.Refused:
+		return fmt.Sprintf("refused at %d %s after %s", out.Stage, out.Stage, Duration(out.Took))
+	case trail.Gone:
+		return "deleted; what follows is what was recorded of it"
+	case trail.Unknown:
+		return "not in the API any more, or not readable; what follows is what was recorded of it"
+	}
+	answer := readyWords(t)
+	switch out.Result {
+	case trail.Failed:
+		answer = fmt.Sprintf("%s; failed at %d %s: %s", answer, out.Stage, out.Stage, out.Failure.Reason)
+	case trail.Waiting:
+		answer = fmt.Sprintf("%s; not Ready yet, at %d %s", answer, out.Stage, out.Stage)
+	}
+	return strings.TrimPrefix(answer, "; ")
+}
+
+// readyWords says how many Pods are Ready; of a Pod that is not, nothing.
+func readyWords(t trail.Trail) string {
+	out := t.Outcome
 	took := ""
 	if out.Took > 0 {
 		took = " in " + Duration(out.Took)
 	}
-	switch {
-	case out.Result == trail.Refused:
-		return fmt.Sprintf("refused at %d %s after %s", out.Stage, out.Stage, Duration(out.Took))
-	case out.Result == trail.Gone:
-		return "deleted; what follows is what was recorded of it"
-	case out.Result == trail.Unknown:
-		return "not in the API any more, or not readable; what follows is what was recorded of it"
-	case t.Subject.Kind == "Pod" && out.Result == trail.Ready && out.Ready == 0:
+	switch isPod := t.Subject.Kind == "Pod"; {
+	case isPod && out.Result == trail.Ready && out.Ready == 0:
 		return "completed"
-	case t.Subject.Kind == "Pod" && out.Result == trail.Ready:
+	case isPod && out.Result == trail.Ready:
 		return "Ready" + took
+	case isPod:
+		return ""
 	case out.Result == trail.Ready && out.Desired == 0:
 		return "asks for 0 Pods and has none"
 	}
-	answer := ""
-	if t.Subject.Kind != "Pod" {
-		answer = fmt.Sprintf("%d of %d Pods Ready%s", out.Ready, out.Desired, took)
-	}
-	switch out.Result {
-	case trail.Failed:
-		return strings.TrimPrefix(fmt.Sprintf("%s; failed at %d %s: %s", answer, out.Stage, out.Stage, out.Failure.Reason), "; ")
-	case trail.Waiting:
-		return strings.TrimPrefix(fmt.Sprintf("%s; not Ready yet, at %d %s", answer, out.Stage, out.Stage), "; ")
-	}
-	return answer
+	return fmt.Sprintf("%d of %d Pods Ready%s", out.Ready, out.Desired, took)
 }
 
 // header answers first, and counts the evidence.
@@ -62,10 +69,10 @@ func (w *treeWriter) header() {
 	used := utf8.RuneCountInString(mark + " " + name + "  " + answer)
 	first := w.paint.in(color, mark) + " " + w.paint.in(bold, name) + "  " + w.paint.in(color, answer)
 	if gap := w.options.Width - used - len(counts); gap >= 2 {
-		fmt.Fprintln(w.out, first+strings.Repeat(" ", gap)+w.paint.in(dim, counts))
+		w.put(first + strings.Repeat(" ", gap) + w.paint.in(dim, counts))
 	} else {
-		fmt.Fprintln(w.out, first)
-		fmt.Fprintln(w.out, w.paint.in(dim, counts))
+		w.put(first)
+		w.put(w.paint.in(dim, counts))
 	}
 	w.slowest()
 }
@@ -90,21 +97,21 @@ func (w *treeWriter) slowest() {
 		return
 	}
 	if w.trail.Subject.Kind != "Pod" {
-		fmt.Fprintln(w.out, "slowest: "+slowest.Name+", "+strings.Join(parts, ", "))
+		w.put("slowest: " + slowest.Name + ", " + strings.Join(parts, ", "))
 		return
 	}
-	fmt.Fprintln(w.out, strings.Join(parts, ", "))
+	w.put(strings.Join(parts, ", "))
 }
 
 // footer says what could not be read, and what to try next.
 func (w *treeWriter) footer() {
-	fmt.Fprintln(w.out)
+	w.put("")
 	for _, problem := range w.options.Problems {
 		for _, line := range wrap("missing: "+problem.What, w.options.Width) {
-			fmt.Fprintln(w.out, w.paint.in(red, line))
+			w.put(w.paint.in(red, line))
 		}
 		for _, line := range wrap("next:    "+problem.Next, w.options.Width) {
-			fmt.Fprintln(w.out, line)
+			w.put(line)
 		}
 	}
 	if len(w.options.Problems) > 0 {
@@ -115,10 +122,10 @@ func (w *treeWriter) footer() {
 		command += " -n " + w.trail.Subject.Namespace
 	}
 	if w.options.Verbose {
-		fmt.Fprintln(w.out, "next: "+command+" -o yaml")
+		w.put("next: " + command + " -o yaml")
 		return
 	}
-	fmt.Fprintln(w.out, "next: "+command+" -v")
+	w.put("next: " + command + " -v")
 }
 
 // laterWrites tells the writes after the creating one: those by people before the stages that follow from them, and

@@ -4,6 +4,7 @@ package render
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -46,8 +47,8 @@ func YAML(out io.Writer, t trail.Trail, problems []Problem) error {
 
 // Table writes one line for each observation, for grep and awk: nothing is wrapped or left out.
 func Table(out io.Writer, t trail.Trail) error {
-	table := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(table, "AT\tTOOK\tOBJECT\tSTAGE\tEVIDENCE\tWHAT")
+	var text strings.Builder
+	text.WriteString("AT\tTOOK\tOBJECT\tSTAGE\tEVIDENCE\tWHAT\n")
 	t.Walk(func(o *trail.Object) {
 		entries := slices.Concat(o.Created.Stages, o.Stages)
 		for _, w := range o.Writes {
@@ -55,11 +56,13 @@ func Table(out io.Writer, t trail.Trail) error {
 		}
 		for _, e := range entries {
 			for _, cells := range tableRows(t, o, e) {
-				fmt.Fprintln(table, strings.Join(cells, "\t"))
+				text.WriteString(strings.Join(cells, "\t") + "\n")
 			}
 		}
 	})
-	if err := table.Flush(); err != nil {
+	table := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	_, err := io.WriteString(table, text.String())
+	if err = errors.Join(err, table.Flush()); err != nil {
 		return fmt.Errorf("write table: %w", err)
 	}
 	return nil

@@ -3,7 +3,6 @@
 package render
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"slices"
@@ -28,7 +27,7 @@ const (
 // Tree writes the trail as a tree, the answer first.
 func Tree(out io.Writer, t trail.Trail, options Options) error {
 	options.Width = max(options.Width, 80)
-	w := &treeWriter{out: bufio.NewWriter(out), trail: t, options: options, paint: paint(options.Color)}
+	w := &treeWriter{trail: t, options: options, paint: paint(options.Color)}
 	w.advised = map[trail.Missing]bool{}
 	w.barWidth = max(3, (options.Width-80)/8)
 	t.Walk(func(o *trail.Object) {
@@ -37,20 +36,21 @@ func Tree(out io.Writer, t trail.Trail, options Options) error {
 		}
 	})
 	w.header()
-	fmt.Fprintln(w.out)
-	fmt.Fprintln(w.out, w.paint.in(dim, fmt.Sprintf("%7s %7s", "at", "took")))
+	w.put("")
+	w.put(w.paint.in(dim, fmt.Sprintf("%7s %7s", "at", "took")))
 	for _, root := range t.Objects {
 		w.object(root, "", "")
 	}
 	w.footer()
-	if err := w.out.Flush(); err != nil {
+	if _, err := io.WriteString(out, w.out.String()); err != nil {
 		return fmt.Errorf("write tree: %w", err)
 	}
 	return nil
 }
 
+// treeWriter gathers the lines, so that only one write can fail.
 type treeWriter struct {
-	out      *bufio.Writer
+	out      strings.Builder
 	trail    trail.Trail
 	options  Options
 	paint    paint
@@ -59,6 +59,9 @@ type treeWriter struct {
 	// advised are the remedies that were told.
 	advised map[trail.Missing]bool
 }
+
+// put adds a line.
+func (w *treeWriter) put(line string) { w.out.WriteString(line + "\n") }
 
 // row is one line of the tree.
 type row struct {
@@ -109,7 +112,7 @@ func (w *treeWriter) line(r row, hanging int) {
 		}
 		full := w.paint.in(dim, fmt.Sprintf("%7s %7s ┃ ", at, took)) + r.prefix + r.bar + w.paint.in(r.color, head+part) +
 			padding + w.paint.in(dim, r.evidence)
-		fmt.Fprintln(w.out, strings.TrimRight(full, " "))
+		w.put(strings.TrimRight(full, " "))
 	}
 }
 

@@ -153,7 +153,7 @@ func (w *write) identify(kind string) trail.Subject {
 	ref := w.event.ObjectRef
 	s := trail.Subject{Kind: kind, Namespace: ref.Namespace}
 	uids := []string{text(w.answered, "metadata", "uid"), text(w.answered, "details", "uid")}
-	if !(w.event.Verb == "create" && w.code() >= 400 && ref.Subresource == "") {
+	if neverStored := w.event.Verb == "create" && w.code() >= 400 && ref.Subresource == ""; !neverStored {
 		uids = append(uids, string(ref.UID), text(w.sent, "metadata", "uid"))
 	}
 	s.UID = firstOf(uids...)

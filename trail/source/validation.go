@@ -127,6 +127,12 @@ func (w *write) refusalWords() string {
 	return "denied"
 }
 
+// refusedBy are the stages that answer with a code, where neither message nor authorizer tell more.
+var refusedBy = map[int32]trail.Stage{
+	400: trail.Submit, 413: trail.Submit, 415: trail.Submit, 429: trail.Submit,
+	401: trail.Authenticate, 403: trail.Validate, 422: trail.Validate,
+}
+
 // refusingStage finds the stage that ended a refused request, from the code, the authorizer's decision and the
 // message's form.
 func (w *write) refusingStage() trail.Stage {
@@ -137,17 +143,14 @@ func (w *write) refusingStage() trail.Stage {
 		}
 		return trail.Validate
 	}
-	switch code := w.code(); {
-	case code == 401:
-		return trail.Authenticate
+	switch {
 	case w.event.Annotations[decisionKey] == "forbid":
 		return trail.Authorize
-	case code == 403 && strings.Contains(message, "error looking up service account"):
-		return trail.Mutate
-	case code == 403 || code == 422:
-		return trail.Validate
-	case code == 400 || code == 413 || code == 415 || code == 429:
-		return trail.Submit
+	case w.code() == 403 && strings.Contains(message, "error looking up service account"):
+		return trail.Mutate // the ServiceAccount plugin, which is a mutating one
+	}
+	if stage, known := refusedBy[w.code()]; known {
+		return stage
 	}
 	return trail.Persist
 }

@@ -145,7 +145,7 @@ func (c *Cluster) read(ctx context.Context, namespace, token string, pod *corev1
 	if err != nil {
 		return nil, fmt.Errorf("read recorder %s on node %s: %w", pod.Name, pod.Spec.NodeName, unwrapURL(err))
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }() // only read from
 	if response.StatusCode != http.StatusOK {
 		said, _ := io.ReadAll(io.LimitReader(response.Body, 512)) // what it said only adds to the status
 		return nil, fmt.Errorf("recorder %s on node %s answered %s: %s",

@@ -141,7 +141,7 @@ func (t *tunnel) Read(b []byte) (int, error) {
 // Close ends the stream and the connection that carries it.
 func (t *tunnel) Close() error {
 	var err error
-	t.once.Do(func() { err = errors.Join(t.Stream.Reset(), t.connection.Close()) })
+	t.once.Do(func() { err = errors.Join(t.Reset(), t.connection.Close()) })
 	return err
 }
 

@@ -46,7 +46,8 @@ func (p *progress) tell() {
 			p.mu.Lock()
 			what := p.what
 			p.mu.Unlock()
-			fmt.Fprintf(p.out, "still %s (%s)\n", what, time.Since(p.start).Round(time.Second))
+			// Progress that can't be told is no reason to stop.
+			_, _ = fmt.Fprintf(p.out, "still %s (%s)\n", what, time.Since(p.start).Round(time.Second))
 		}
 	}
 }

@@ -21,8 +21,8 @@ import (
 	"podtrail.dev/podtrail/cmd/podtrail/collect"
 )
 
-// failed ends the command with code PodFailed: what was asked for was printed, and tells of a failure.
-var failed = errors.New("the Pod failed")
+// errPodFailed ends the command with code PodFailed: what was asked for was printed, and tells of a failure.
+var errPodFailed = errors.New("the Pod failed")
 
 // Main runs the command line and returns the exit code: 0 as asked, 1 the Pod failed and its trail was printed, 2
 // wrong use, 3 the cluster or a source can't be reached.
@@ -34,20 +34,20 @@ func Main(program string, args []string, in io.Reader, out, errOut io.Writer) in
 	return exitCode(root.ExecuteContext(ctx), errOut)
 }
 
-// exitCode says what went wrong and returns its code. An error that is no collect.Problem comes from cobra and means
+// exitCode says what went wrong, as far as stderr takes it, and returns its code. An error that is no collect.Problem comes from cobra and means
 // wrong use.
 func exitCode(err error, errOut io.Writer) int {
 	var problem *collect.Problem
 	switch {
 	case err == nil:
 		return 0
-	case errors.Is(err, failed):
+	case errors.Is(err, errPodFailed):
 		return collect.PodFailed
 	case errors.As(err, &problem):
-		fmt.Fprintln(errOut, "podtrail: "+problem.Error())
+		_, _ = fmt.Fprintln(errOut, "podtrail: "+problem.Error())
 		return problem.Code
 	}
-	fmt.Fprintf(errOut, "podtrail: %v\nnext: podtrail --help\n", err)
+	_, _ = fmt.Fprintf(errOut, "podtrail: %v\nnext: podtrail --help\n", err)
 	return collect.WrongUse
 }
 

@@ -102,7 +102,7 @@ func (o *trailOptions) run(ctx context.Context, args []string) error {
 		return err
 	}
 	if result := found.Outcome.Result; result == trail.Refused || result == trail.Failed {
-		return failed
+		return errPodFailed
 	}
 	return nil
 }

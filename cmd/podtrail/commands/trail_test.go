@@ -34,14 +34,14 @@ func (a api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if code := a.codes[key]; code != 0 {
 		w.WriteHeader(code)
 		reason := map[int]string{401: "Unauthorized", 403: "Forbidden", 404: "NotFound"}[code]
-		fmt.Fprintf(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","code":%d,"reason":%q,"message":"refused by the test"}`, code, reason)
+		_, _ = fmt.Fprintf(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","code":%d,"reason":%q,"message":"refused by the test"}`, code, reason)
 		return
 	}
 	if body, ok := a.answers[key]; ok {
-		fmt.Fprint(w, body)
+		_, _ = fmt.Fprint(w, body)
 		return
 	}
-	fmt.Fprint(w, `{"kind":"List","apiVersion":"v1","metadata":{},"items":[]}`)
+	_, _ = fmt.Fprint(w, `{"kind":"List","apiVersion":"v1","metadata":{},"items":[]}`)
 }
 
 func list(items ...string) string {
@@ -246,13 +246,13 @@ func TestARefusedPodIsFoundInTheRecordings(t *testing.T) {
 					http.Error(w, "unexpected request", http.StatusBadRequest)
 					return
 				}
-				fmt.Fprintf(w, "%s\n", record)
+				_, _ = fmt.Fprintf(w, "%s\n", record)
 			},
 			wantCode: 1,
 			want:     []string{"pod/no-limit refused at 5 Validate after 14 ms", "no CPU limit", "nothing was stored; no Pod exists"},
 		},
 		"garbage between the records is told, and the rest counts": {
-			serve:    func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintf(w, "{\n%s\n", record) },
+			serve:    func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintf(w, "{\n%s\n", record) },
 			wantCode: 1,
 			want:     []string{"refused at 5 Validate", "missing: 1 of 1 recorders can't be read: recorder podtrail-recorder-1 on node cp served 1 records that are no audit events"},
 		},

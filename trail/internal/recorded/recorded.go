@@ -79,7 +79,7 @@ func unzip(path string, read func(*bufio.Scanner) error) error {
 	if err != nil {
 		return fmt.Errorf("open recording: %w", err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }() // only read from
 	zipped, err := gzip.NewReader(file)
 	if err != nil {
 		return fmt.Errorf("unzip %s: %w", path, err)
