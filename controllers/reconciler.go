@@ -19,6 +19,7 @@ import (
 
 	podtrailv1alpha1 "podtrail.dev/podtrail/api/v1alpha1"
 	"podtrail.dev/podtrail/controllers/expectations"
+	"podtrail.dev/podtrail/controllers/records"
 	"podtrail.dev/podtrail/controllers/replicas"
 )
 
@@ -37,6 +38,8 @@ type Reconciler struct {
 	expectations *expectations.Store
 	events       events.EventRecorder
 	clock        clock.PassiveClock
+	// records keeps what each pass did; nil if nobody wants to know.
+	records *records.Buffer
 }
 
 var _ reconcile.Reconciler = &Reconciler{}
@@ -44,8 +47,16 @@ var _ reconcile.Reconciler = &Reconciler{}
 // Reconcile observes once, plans purely, acts, and writes the status whatever came of it. Mirrors syncReplicaSet in
 // Kubernetes' pkg/controller/replicaset/replica_set.go.
 func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
+	pass := r.records.Start(request.NamespacedName)
+	result, err := r.reconcile(pass.Context(ctx), request, pass)
+	pass.End(err, result.RequeueAfter)
+	return result, err
+}
+
+func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request, pass *records.Pass) (ctrl.Result, error) {
 	if err := r.expectations.CaughtUp(request.NamespacedName, r.view.resourceVersion); err != nil {
 		ctrl.LoggerFrom(ctx).V(1).Info("Skipped", "reason", err.Error())
+		r.noteStale(pass, err)
 		staleSkips.Inc()
 		return ctrl.Result{RequeueAfter: staleRecheck}, nil
 	}
@@ -60,10 +71,12 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	}
 
 	claims := replicas.Claim(seen)
+	r.noteObserved(pass, owner, claims)
 	active, claimErr := r.carryOutClaims(ctx, owner, claims)
 	outcome := replicas.Outcome{Unknown: claimErr != nil}
 	if claimErr == nil {
 		outcome.Plan = replicas.MakePlan(seen, active)
+		notePlan(pass, outcome.Plan)
 		outcome.Err = r.carryOut(ctx, owner, outcome.Plan)
 	}
 	held := errors.Is(outcome.Err, errNameHeld)

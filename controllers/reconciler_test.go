@@ -177,6 +177,8 @@ func TestDeleteControllerAndExpectations(t *testing.T) {
 		t.Fatalf("Emptying the cache: %v", err)
 	}
 	h.watch.ownerDeleted(owner)
+	// A write whose answer came only after the deletion was seen.
+	h.expectations.Wrote(identity(owner), resourcePods, "1")
 	if _, err := h.reconcile(t, owner); err != nil {
 		t.Fatalf("Reconcile: %v", err)
 	}

@@ -15,6 +15,7 @@ import (
 
 	podtrailv1alpha1 "podtrail.dev/podtrail/api/v1alpha1"
 	"podtrail.dev/podtrail/controllers/expectations"
+	"podtrail.dev/podtrail/controllers/records"
 )
 
 // Name is the controller's name: in logs, metrics and events, and as the field manager of its writes.
@@ -28,6 +29,10 @@ type Options struct {
 	// MaxConcurrentReconciles is how many objects are reconciled at the same time; one object never is twice.
 	// 0 means 5, as in kube-controller-manager.
 	MaxConcurrentReconciles int
+	// Records keeps what each reconcile saw, decided and wrote; nil keeps nothing. For the Audit-IDs of the writes the
+	// manager's rest.Config must have been wrapped with records.Transport. The buffer is an http.Handler; serve it as
+	// /v1/records behind the metrics endpoint's authentication.
+	Records *records.Buffer
 }
 
 // SetupWithManager registers the indexes, the watches and the reconciler. The manager's cache should be made with
@@ -51,8 +56,9 @@ func SetupWithManager(mgr ctrl.Manager, o Options) error {
 		expectations: expectations.New(clock.RealClock{}),
 		events:       mgr.GetEventRecorder(Name + "-controller"),
 		clock:        clock.RealClock{},
+		records:      o.Records,
 	}
-	w := &watcher{view: r.view, expectations: r.expectations}
+	w := &watcher{view: r.view, expectations: r.expectations, records: o.Records}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named(Name).
 		Watches(&podtrailv1alpha1.TeachingReplicaSet{}, w.ownerHandler()).

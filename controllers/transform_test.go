@@ -26,6 +26,9 @@ func TestTrimPod(t *testing.T) {
 	if trimmed.Annotations["big"] != "" || len(trimmed.Spec.Containers) != 0 {
 		t.Errorf("What nobody reads was kept: %v, %v", trimmed.Annotations, trimmed.Spec.Containers)
 	}
+	if diff := cmp.Diff(whole().Obj().Labels, trimmed.Labels); diff != "" {
+		t.Errorf("Labels differ, and with them what is claimed (-want +got):\n%s", diff)
+	}
 	// Each of these differs from the whole Pod in one thing that ranks it first or second.
 	others := map[string]*corev1.Pod{
 		"cost":     whole().Annotation(corev1.PodDeletionCost, "8").Obj(),

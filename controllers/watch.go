@@ -15,6 +15,7 @@ import (
 
 	podtrailv1alpha1 "podtrail.dev/podtrail/api/v1alpha1"
 	"podtrail.dev/podtrail/controllers/expectations"
+	"podtrail.dev/podtrail/controllers/records"
 )
 
 type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
@@ -25,21 +26,22 @@ type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 type watcher struct {
 	view         *view
 	expectations *expectations.Store
+	records      *records.Buffer
 }
 
 func (w *watcher) ownerHandler() handler.EventHandler {
 	return handler.Funcs{
-		CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) { enqueue(q, e.Object) },
+		CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) { w.enqueueOwner(q, e.Object, eventAdded) },
 		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) {
 			if e.ObjectOld.GetUID() != e.ObjectNew.GetUID() {
 				// The informer missed that the object was deleted and made again under its name.
 				w.ownerDeleted(e.ObjectOld)
 			}
-			enqueue(q, e.ObjectNew)
+			w.enqueueOwner(q, e.ObjectNew, eventUpdated)
 		},
 		DeleteFunc: func(_ context.Context, e event.DeleteEvent, q queue) {
 			w.ownerDeleted(e.Object)
-			enqueue(q, e.Object)
+			w.enqueueOwner(q, e.Object, eventDeleted)
 		},
 	}
 }
@@ -64,12 +66,12 @@ func (w *watcher) podAdded(pod client.Object, q queue) {
 	}
 	ref := metav1.GetControllerOfNoCopy(pod)
 	if ref == nil {
-		w.enqueueSelecting(pod, q)
+		w.enqueueSelecting(pod, eventAdded, q)
 		return
 	}
 	if owner := w.resolve(pod.GetNamespace(), ref); owner != nil {
 		w.expectations.CreationObserved(identity(owner), pod.GetName())
-		enqueue(q, owner)
+		w.enqueue(q, owner, eventAdded, pod)
 	}
 }
 
@@ -96,17 +98,17 @@ func (w *watcher) podUpdated(old, updated client.Object, q queue) {
 	refChanged := !equality.Semantic.DeepEqual(oldRef, ref)
 	if refChanged && oldRef != nil {
 		if owner := w.resolve(old.GetNamespace(), oldRef); owner != nil {
-			enqueue(q, owner)
+			w.enqueue(q, owner, eventUpdated, updated)
 		}
 	}
 	if ref != nil {
 		if owner := w.resolve(updated.GetNamespace(), ref); owner != nil {
-			enqueue(q, owner)
+			w.enqueue(q, owner, eventUpdated, updated)
 		}
 		return
 	}
 	if labelsChanged || refChanged {
-		w.enqueueSelecting(updated, q)
+		w.enqueueSelecting(updated, eventUpdated, q)
 	}
 }
 
@@ -117,7 +119,7 @@ func (w *watcher) podDeleted(pod client.Object, q queue) {
 	}
 	if owner := w.resolve(pod.GetNamespace(), ref); owner != nil {
 		w.expectations.DeletionObserved(identity(owner), pod.GetUID())
-		enqueue(q, owner)
+		w.enqueue(q, owner, eventDeleted, pod)
 	}
 }
 
@@ -134,12 +136,20 @@ func (w *watcher) resolve(namespace string, ref *metav1.OwnerReference) *podtrai
 	return owner
 }
 
-func (w *watcher) enqueueSelecting(pod client.Object, q queue) {
+func (w *watcher) enqueueSelecting(pod client.Object, event string, q queue) {
 	for _, owner := range w.view.selecting(pod) {
-		enqueue(q, owner)
+		w.enqueue(q, owner, event, pod)
 	}
 }
 
-func enqueue(q queue, obj client.Object) {
-	q.Add(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(obj)})
+// enqueue asks for a pass over owner because of an event about a Pod.
+func (w *watcher) enqueue(q queue, owner client.Object, event string, pod client.Object) {
+	w.noteTrigger(owner, event, "Pod", pod)
+	q.Add(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(owner)})
+}
+
+// enqueueOwner asks for a pass over owner because of an event about itself.
+func (w *watcher) enqueueOwner(q queue, owner client.Object, event string) {
+	w.noteTrigger(owner, event, podtrailv1alpha1.Kind, owner)
+	q.Add(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(owner)})
 }

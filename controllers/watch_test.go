@@ -228,6 +228,9 @@ func TestExpectationsOnRecreate(t *testing.T) {
 			h.taken()
 			h.cache(t, second)
 			recreate(h)
+			if got := h.expectations.Len(); got != 0 {
+				t.Errorf("%d owners are remembered before the second object did anything", got)
+			}
 			if diff := cmp.Diff([]string{"web"}, h.queued()); diff != "" {
 				t.Errorf("Queue differs (-want +got):\n%s", diff)
 			}

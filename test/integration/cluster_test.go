@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/client-go/rest"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -51,6 +52,12 @@ func newNamespace(t *testing.T) string {
 // which returns when it has stopped.
 func startController(t *testing.T, namespace string) (stop func()) {
 	t.Helper()
+	return runController(t, restConfig, namespace, controllers.Options{})
+}
+
+// runController is startController with a configuration of the controller's own.
+func runController(t *testing.T, cfg *rest.Config, namespace string, o controllers.Options) (stop func()) {
+	t.Helper()
 	byObject := controllers.CacheByObject()
 	byObject[&podtrailv1alpha1.TeachingReplicaSet{}] = cache.ByObject{}
 	inNamespace := fields.OneTermEqualSelector("metadata.namespace", namespace)
@@ -58,7 +65,7 @@ func startController(t *testing.T, namespace string) (stop func()) {
 		options.Field = inNamespace
 		byObject[obj] = options
 	}
-	mgr, err := ctrl.NewManager(restConfig, ctrl.Options{
+	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
 		Scheme:     scheme,
 		Cache:      cache.Options{ByObject: byObject},
 		Metrics:    metricsserver.Options{BindAddress: "0"},
@@ -67,7 +74,7 @@ func startController(t *testing.T, namespace string) (stop func()) {
 	if err != nil {
 		t.Fatalf("Making the manager: %v", err)
 	}
-	if err := controllers.SetupWithManager(mgr, controllers.Options{}); err != nil {
+	if err := controllers.SetupWithManager(mgr, o); err != nil {
 		t.Fatalf("Setting up the controller: %v", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
