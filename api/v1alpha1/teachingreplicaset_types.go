@@ -23,6 +23,7 @@ import (
 // +kubebuilder:printcolumn:name=Selector,type=string,priority=1,JSONPath=`.status.selector`
 type TeachingReplicaSet struct {
 	metav1.TypeMeta `json:",inline"`
+	// metadata is the object's standard metadata.
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 

@@ -16,6 +16,7 @@ import (
 // order in which they stand here.
 type Rule string
 
+// The rules, in the order in which they are applied.
 const (
 	RuleAll        Rule = "every Pod goes"
 	RuleUnassigned Rule = "not assigned to a node"

@@ -7,9 +7,8 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-
 	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 var _ = Describe("Admission", func() {
@@ -64,7 +63,7 @@ var _ = Describe("Admission", func() {
 			kubectl("wait", "-n", ns, "pod/free", "--for=condition=Ready", "--timeout=50s").succeeds()
 		})
 
-		It("starts Pods of kube-system", func(ctx context.Context) {
+		It("starts Pods of kube-system", func() {
 			kubectl("rollout", "restart", "-n", "kube-system", "deployment/coredns").succeeds()
 			kubectl("rollout", "status", "-n", "kube-system", "deployment/coredns", "--timeout=55s").succeeds()
 		})

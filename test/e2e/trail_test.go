@@ -53,7 +53,7 @@ var _ = Describe("podtrail trail", func() {
 		Entry("a TeachingReplicaSet", "trs/web", "web"),
 	)
 
-	It("prints the stages 1 to 9 of a Pod for people, within 100 columns", func(ctx context.Context) {
+	It("prints the stages 1 to 9 of a Pod for people, within 100 columns", func() {
 		out := podtrail("trail", "deployment/nginx-deployment", "-n", demo).succeeds()
 		for _, stage := range []string{
 			"1 Submit", "2 Authenticate", "3 Authorize", "4 Mutate", "5 Validate", "6 Persist", "7 Reconcile", "8 Schedule", "9 Run",

@@ -9,6 +9,7 @@ import (
 	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -114,11 +115,11 @@ func (r *recorderRig) create(t *testing.T, path string) {
 	documents := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(file), 4096)
 	for {
 		object := &unstructured.Unstructured{}
-		if err := documents.Decode(object); err == io.EOF {
+		err := documents.Decode(object)
+		if errors.Is(err, io.EOF) {
 			return
-		} else {
-			must(t, err)
 		}
+		must(t, err)
 		if object.Object != nil {
 			must(t, r.admin.Create(t.Context(), object))
 		}
