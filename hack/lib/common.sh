@@ -30,9 +30,10 @@ die() {
 	exit 1
 }
 
-# hash_of prints the first 12 hex digits of the SHA-256 of its standard input.
+# hash_of prints the first 12 hex digits of the SHA-256 of its standard input. Where the cache lies is no
+# part of what is hashed.
 hash_of() {
-	if command -v sha256sum >/dev/null; then sha256sum; else shasum -a 256; fi | cut -c1-12
+	sed "s#$CACHE##g" | if command -v sha256sum >/dev/null; then sha256sum; else shasum -a 256; fi | cut -c1-12
 }
 
 # tool NAME ARGS… runs a tool of go.tools.mod; it is compiled on first use and then comes from Go's cache.
