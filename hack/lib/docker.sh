@@ -39,6 +39,7 @@ start_own_docker() {
 		runtime=(--add-runtime "podtrail=$OWN_DOCKER_RUN/runc-without-sys-resource" --default-runtime podtrail)
 	fi
 	say "no Docker daemon runs here: starting one for podtrail (socket $OWN_DOCKER_SOCKET, data $OWN_DOCKER_DATA)"
+	iptables -S FORWARD | head -n 1 >"$OWN_DOCKER_RUN/forward-policy"
 	setsid dockerd --host "unix://$OWN_DOCKER_SOCKET" --data-root "$OWN_DOCKER_DATA" --exec-root "$OWN_DOCKER_RUN/exec" \
 		--pidfile "$OWN_DOCKER_RUN/docker.pid" --bridge none ${runtime[@]+"${runtime[@]}"} \
 		>"$CACHE/logs/dockerd.log" 2>&1 </dev/null 3>&- &
@@ -58,8 +59,18 @@ stop_own_docker() {
 	pid=$(cat "$OWN_DOCKER_RUN/docker.pid")
 	kill "$pid"
 	wait_for 60 "the Docker daemon (process $pid) to end" process_gone "$pid"
+	remove_docker_rules
 	rm -rf "$OWN_DOCKER_RUN"
 	say "stopped podtrail's Docker daemon"
+}
+
+# remove_docker_rules takes out the packet filter rules that a Docker daemon leaves behind when it ends, and
+# gives the FORWARD chain the policy that it had before.
+remove_docker_rules() {
+	iptables-save | grep -v DOCKER | iptables-restore
+	# One line of iptables -S, which is what iptables takes: "-P FORWARD ACCEPT".
+	# shellcheck disable=SC2046
+	iptables $(cat "$OWN_DOCKER_RUN/forward-policy")
 }
 
 process_gone() { ! kill -0 "$1" 2>/dev/null; }

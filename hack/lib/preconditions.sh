@@ -55,7 +55,7 @@ check_memory() {
 }
 
 check_docker() {
-	use_running_docker || can_install_docker ||
+	use_running_docker || can_install_packages ||
 		problem "no Docker daemon answers${DOCKER_HOST:+ at $DOCKER_HOST}: install and start Docker Engine or Docker Desktop (https://docs.docker.com/engine/install), check with: docker info"
 }
 
