@@ -6,12 +6,14 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -196,11 +198,24 @@ func (v *view) selecting(pod client.Object) []*podtrailv1alpha1.TeachingReplicaS
 	return owners
 }
 
-// nameTaken says which names of a namespace Pods hold.
-func (v *view) nameTaken(namespace string) func(string) bool {
+// nameTaken says which names Pods hold. The cache may have gone on since owner's Pods were listed, and the count and
+// the names must be of one state: a Pod of owner that was not listed yet does not hold its name here, so that the
+// creation meets it and counts it instead of making another.
+func (v *view) nameTaken(owner *podtrailv1alpha1.TeachingReplicaSet, listed []*corev1.Pod) func(string) bool {
+	known := sync.OnceValue(func() sets.Set[string] {
+		names := sets.New[string]()
+		for _, pod := range listed {
+			names.Insert(pod.Name)
+		}
+		return names
+	})
 	return func(name string) bool {
-		_, exists, err := v.pods.GetByKey(namespace + "/" + name)
-		return err == nil && exists
+		obj, exists, err := v.pods.GetByKey(owner.Namespace + "/" + name)
+		if err != nil || !exists {
+			return false
+		}
+		pod, ok := obj.(*corev1.Pod)
+		return !ok || !metav1.IsControlledBy(pod, owner) || known().Has(name)
 	}
 }
 

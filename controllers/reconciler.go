@@ -79,8 +79,8 @@ func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request, pass *
 		notePlan(pass, outcome.Plan)
 		outcome.Err = r.carryOut(ctx, owner, outcome.Plan)
 	}
-	held := errors.Is(outcome.Err, errNameHeld)
-	if held {
+	outdated := errors.Is(outcome.Err, errOutdated)
+	if outdated {
 		outcome.Err, outcome.Unknown = nil, true
 	}
 
@@ -89,7 +89,7 @@ func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request, pass *
 	if err := errors.Join(claimErr, outcome.Err, statusErr); err != nil {
 		return ctrl.Result{}, err
 	}
-	return ctrl.Result{RequeueAfter: r.nextPass(owner, seen, active, status, outcome.Plan, held)}, nil
+	return ctrl.Result{RequeueAfter: r.nextPass(owner, seen, active, status, outcome.Plan, outdated)}, nil
 }
 
 // observe gathers what one pass knows, from the cache only. Whether earlier writes have been seen is asked before the
@@ -114,17 +114,17 @@ func (r *Reconciler) observe(owner *podtrailv1alpha1.TeachingReplicaSet) (*repli
 		Pods:      pods,
 		Related:   related,
 		Pending:   pending,
-		NameTaken: r.view.nameTaken(owner.Namespace),
+		NameTaken: r.view.nameTaken(owner, pods),
 		Now:       r.clock.Now(),
 	}, nil
 }
 
 // nextPass is in how long the object needs another pass without anything happening to it; 0 for never.
 func (r *Reconciler) nextPass(owner *podtrailv1alpha1.TeachingReplicaSet, seen *replicas.Observation, active []*corev1.Pod,
-	status podtrailv1alpha1.TeachingReplicaSetStatus, plan replicas.Plan, held bool,
+	status podtrailv1alpha1.TeachingReplicaSetStatus, plan replicas.Plan, outdated bool,
 ) time.Duration {
 	switch {
-	case held:
+	case outdated:
 		return staleRecheck
 	case plan.Hold == replicas.HoldPending:
 		return expectations.Timeout

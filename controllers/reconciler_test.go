@@ -364,6 +364,50 @@ func TestNameHeld(t *testing.T) {
 	}
 }
 
+// TestSuperseded checks that a pass under way stops when the object is changed.
+func TestSuperseded(t *testing.T) {
+	tests := map[string]struct {
+		replicas int32
+		change   func(*podtrailv1alpha1.TeachingReplicaSet)
+		want     map[string]int
+	}{
+		"created until it is scaled down": {
+			replicas: 100,
+			change:   func(o *podtrailv1alpha1.TeachingReplicaSet) { o.Generation++ },
+			want:     map[string]int{"create": 1},
+		},
+		"created until it is made again": {
+			replicas: 100,
+			change:   func(o *podtrailv1alpha1.TeachingReplicaSet) { o.UID = "another" },
+			want:     map[string]int{"create": 1},
+		},
+		"created on if only the status changes": {
+			replicas: 10,
+			change:   func(o *podtrailv1alpha1.TeachingReplicaSet) { o.Status.Replicas++ },
+			want:     map[string]int{"create": 10},
+		},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			owner := makeOwner("web").Replicas(tc.replicas).Obj()
+			h := newHarness(t, owner)
+			changed := owner.DeepCopy()
+			tc.change(changed)
+			h.after = func(string) error {
+				h.cache(t, changed)
+				return nil
+			}
+			if _, err := h.reconcile(t, owner); err != nil {
+				t.Errorf("Reconcile: %v", err)
+			}
+			h.checkCalls(t, "with a change after the first write", tc.want)
+			if creations, _ := h.expectations.Waiting(identity(owner)); len(creations) != tc.want["create"] {
+				t.Errorf("%d creations are expected, want the %d that were sent", len(creations), tc.want["create"])
+			}
+		})
+	}
+}
+
 // TestFailuresThatAreNone has the answers of the API server that are neither errors nor events.
 func TestFailuresThatAreNone(t *testing.T) {
 	pods := schema.GroupResource{Resource: "pods"}

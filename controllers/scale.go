@@ -27,9 +27,15 @@ const (
 // maxParallelDeletions bounds the deletions that are under way at the same time. Upstream has no bound but Burst.
 const maxParallelDeletions = 64
 
-// errNameHeld says that a Pod which does not count for the owner holds a slot's name and the cache did not know. The
-// next pass, which waits until it does, takes another slot.
-var errNameHeld = errors.New("the slot's name is held by a Pod that does not count")
+// errOutdated says that the plan is out of date. It is neither a failure nor an event; the next pass plans anew.
+var errOutdated = errors.New("the plan is out of date")
+
+// errNameHeld says that a Pod which does not count for the owner holds a slot's name and the cache did not know when
+// the plan was made. The next pass, which waits until it does, takes another slot.
+var errNameHeld = fmt.Errorf("%w: the slot's name is held by a Pod that does not count", errOutdated)
+
+// errSuperseded says that the owner has changed since the plan was made.
+var errSuperseded = fmt.Errorf("%w: the object has changed", errOutdated)
 
 // carryOut creates or deletes what the plan says and returns the first error. Mirrors manageReplicas in
 // replica_set.go.
@@ -56,7 +62,7 @@ func (r *Reconciler) createAll(ctx context.Context, owner *podtrailv1alpha1.Teac
 // answer lost, or another replica of this manager was first, the API server answers AlreadyExists and the Pod counts
 // as created.
 func (r *Reconciler) create(ctx context.Context, owner *podtrailv1alpha1.TeachingReplicaSet, name string) error {
-	pod, err := replicas.NewPod(owner, name)
+	pod, err := r.newPod(owner, name)
 	if err == nil {
 		err = r.client.Create(ctx, pod, fieldOwner)
 	}
@@ -75,11 +81,27 @@ func (r *Reconciler) create(ctx context.Context, owner *podtrailv1alpha1.Teachin
 		return nil
 	}
 	r.expectations.CreationObserved(identity(owner), name)
-	if !errors.Is(err, errNameHeld) {
+	if !errors.Is(err, errOutdated) {
 		r.events.Eventf(owner, nil, corev1.EventTypeWarning, podtrailv1alpha1.FailedCreateReason, actionCreate,
 			"Error creating: %v", err)
 	}
 	return fmt.Errorf("creating Pod %s: %w", name, err)
+}
+
+// newPod makes the Pod of a slot, unless the cache says by now that it is not wanted any more. A pass may take long,
+// when many Pods are to be made or the API server is slow, and what it has not sent yet it need not send.
+func (r *Reconciler) newPod(owner *podtrailv1alpha1.TeachingReplicaSet, name string) (*corev1.Pod, error) {
+	if r.superseded(owner) {
+		return nil, errSuperseded
+	}
+	return replicas.NewPod(owner, name)
+}
+
+// superseded reports that owner has been changed, deleted or made again since it was read. Upstream carries a plan out
+// to its end.
+func (r *Reconciler) superseded(owner *podtrailv1alpha1.TeachingReplicaSet) bool {
+	now, exists := r.view.owner(client.ObjectKeyFromObject(owner))
+	return !exists || now.UID != owner.UID || now.Generation != owner.Generation
 }
 
 // existing returns the Pod that holds the name if it counts for owner. If it does not, the cache has to see it before
@@ -111,6 +133,10 @@ func (r *Reconciler) deleteAll(ctx context.Context, owner *podtrailv1alpha1.Teac
 // delete deletes a Pod by name and UID. Upstream's DeletePod gives the name only; here names are used again, so a Pod
 // that has taken the name since must not be hit. Gone, under this name or altogether, is as good as deleted.
 func (r *Reconciler) delete(ctx context.Context, owner *podtrailv1alpha1.TeachingReplicaSet, pod *corev1.Pod) error {
+	if r.superseded(owner) {
+		r.expectations.DeletionObserved(identity(owner), pod.UID)
+		return errSuperseded
+	}
 	target := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name}}
 	err := r.client.Delete(ctx, target, client.Preconditions{UID: &pod.UID})
 	if err == nil {

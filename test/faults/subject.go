@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package faults
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/config"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	podtrailv1alpha1 "podtrail.dev/podtrail/api/v1alpha1"
+	"podtrail.dev/podtrail/controllers"
+	"podtrail.dev/podtrail/test/wrappers"
+)
+
+// Subject is a controller that a scenario runs, and the kind of object that it reconciles.
+type Subject interface {
+	Name() string
+	// MakeOwner returns an object that asks for Pods with the label app=web. On a node, which nobody runs, a deleted
+	// Pod stays terminating; without one it is gone at once.
+	MakeOwner(namespace string, replicas int32, node string) client.Object
+	// Observed returns status.replicas and status.observedGeneration.
+	Observed(owner client.Object) (replicas int32, generation int64)
+	// Run runs the controller for one namespace until ctx ends.
+	Run(ctx context.Context, cfg *rest.Config, namespace string) error
+}
+
+// Ours is the TeachingReplicaSet controller.
+type Ours struct{ Scheme *runtime.Scheme }
+
+var _ Subject = Ours{}
+
+// Name implements Subject.
+func (Ours) Name() string { return "podtrail" }
+
+// MakeOwner implements Subject.
+func (Ours) MakeOwner(namespace string, replicas int32, node string) client.Object {
+	return wrappers.MakeTeachingReplicaSet(namespace, "web").Replicas(replicas).
+		Template(func(s *corev1.PodSpec) { s.NodeName = node }).Obj()
+}
+
+// Observed implements Subject.
+func (Ours) Observed(owner client.Object) (int32, int64) {
+	o, ok := owner.(*podtrailv1alpha1.TeachingReplicaSet)
+	if !ok {
+		return -1, -1
+	}
+	return o.Status.Replicas, o.Status.ObservedGeneration
+}
+
+// Run implements Subject.
+func (s Ours) Run(ctx context.Context, cfg *rest.Config, namespace string) error {
+	byObject := controllers.CacheByObject()
+	byObject[&podtrailv1alpha1.TeachingReplicaSet{}] = cache.ByObject{}
+	for obj, options := range byObject {
+		options.Field = fields.OneTermEqualSelector("metadata.namespace", namespace)
+		byObject[obj] = options
+	}
+	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
+		Scheme:     s.Scheme,
+		Cache:      cache.Options{ByObject: byObject},
+		Metrics:    metricsserver.Options{BindAddress: "0"},
+		Controller: config.Controller{SkipNameValidation: ptr.To(true)},
+	})
+	if err != nil {
+		return fmt.Errorf("making the manager: %w", err)
+	}
+	if err := controllers.SetupWithManager(mgr, controllers.Options{}); err != nil {
+		return fmt.Errorf("setting up the controller: %w", err)
+	}
+	return mgr.Start(ctx)
+}
