@@ -4,7 +4,9 @@ package controllers
 
 import (
 	"context"
+	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/util/workqueue"
@@ -16,7 +18,12 @@ import (
 	podtrailv1alpha1 "podtrail.dev/podtrail/api/v1alpha1"
 	"podtrail.dev/podtrail/controllers/expectations"
 	"podtrail.dev/podtrail/controllers/records"
+	"podtrail.dev/podtrail/controllers/replicas"
 )
+
+// statusDelay is for how long Pods that become ready, or unready, are gathered into one status write. Upstream makes a
+// pass for each, and so up to one write for each Pod while many start.
+const statusDelay = 150 * time.Millisecond
 
 type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 
@@ -103,7 +110,7 @@ func (w *watcher) podUpdated(old, updated client.Object, q queue) {
 	}
 	if ref != nil {
 		if owner := w.resolve(updated.GetNamespace(), ref); owner != nil {
-			w.enqueue(q, owner, eventUpdated, updated)
+			w.enqueueAfter(q, owner, eventUpdated, updated, delay(old, updated, labelsChanged || refChanged))
 		}
 		return
 	}
@@ -142,10 +149,28 @@ func (w *watcher) enqueueSelecting(pod client.Object, event string, q queue) {
 	}
 }
 
+// delay is how long a pass may wait that an update of a Pod asks for. Only a change that can do no more than alter the
+// counts in the status waits; whether the Pod counts at all, and for whom, is acted on at once.
+func delay(old, updated client.Object, claimChanged bool) time.Duration {
+	before, ok := old.(*corev1.Pod)
+	if !ok || claimChanged {
+		return 0
+	}
+	if after, ok := updated.(*corev1.Pod); !ok || replicas.IsActive(before) != replicas.IsActive(after) {
+		return 0
+	}
+	return statusDelay
+}
+
 // enqueue asks for a pass over owner because of an event about a Pod.
 func (w *watcher) enqueue(q queue, owner client.Object, event string, pod client.Object) {
+	w.enqueueAfter(q, owner, event, pod, 0)
+}
+
+// enqueueAfter asks for one after a delay. Of several the queue keeps the earliest, so later events extend no delay.
+func (w *watcher) enqueueAfter(q queue, owner client.Object, event string, pod client.Object, delay time.Duration) {
 	w.noteTrigger(owner, event, "Pod", pod)
-	q.Add(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(owner)})
+	q.AddAfter(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(owner)}, delay)
 }
 
 // enqueueOwner asks for a pass over owner because of an event about itself.

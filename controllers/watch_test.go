@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
@@ -15,6 +16,7 @@ import (
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	podtrailv1alpha1 "podtrail.dev/podtrail/api/v1alpha1"
 	"podtrail.dev/podtrail/test/wrappers"
@@ -197,6 +199,48 @@ func TestUpdatePods(t *testing.T) {
 		})
 	}
 }
+
+// TestStatusDelay checks which updates of a Pod wait to be gathered: those that change nothing but counts.
+func TestStatusDelay(t *testing.T) {
+	owner := makeOwner("web").Obj()
+	pod := func(version string) *wrappers.PodWrapper {
+		return wrappers.MakePod("ns", "pod").UID("pod-uid").ResourceVersion(version).Of(owner)
+	}
+	tests := map[string]struct {
+		old, updated *corev1.Pod
+		want         time.Duration
+	}{
+		"becomes ready":            {pod("1").Obj(), pod("2").Ready(testNow).Obj(), statusDelay},
+		"is no longer ready":       {pod("1").Ready(testNow).Obj(), pod("2").Phase(corev1.PodRunning).Obj(), statusDelay},
+		"fails":                    {pod("1").Ready(testNow).Obj(), pod("2").Phase(corev1.PodFailed).Obj(), 0},
+		"has ended and starts":     {pod("1").Phase(corev1.PodFailed).Obj(), pod("2").Phase(corev1.PodRunning).Obj(), 0},
+		"is deleted":               {pod("1").Ready(testNow).Obj(), pod("2").Ready(testNow).Deleted(testNow).Obj(), 0},
+		"changes its labels":       {pod("1").Obj(), pod("2").Label("x", "y").Obj(), 0},
+		"is adopted":               {wrappers.MakePod("ns", "pod").UID("pod-uid").ResourceVersion("1").Obj(), pod("2").Obj(), 0},
+		"is another of the name":   {pod("1").UID("earlier").Obj(), pod("2").Ready(testNow).Obj(), 0},
+		"becomes ready and failed": {pod("1").Obj(), pod("2").Ready(testNow).Phase(corev1.PodFailed).Obj(), 0},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			h := newHarness(t, owner)
+			delays := &delays{queue: h.queue}
+			h.watch.podUpdated(tc.old, tc.updated, delays)
+			if len(delays.seen) == 0 || slices.Min(delays.seen) != tc.want {
+				t.Errorf("The pass is asked for after %v, want %v", delays.seen, tc.want)
+			}
+		})
+	}
+}
+
+// delays notes after how long passes are asked for.
+type delays struct {
+	queue
+	seen []time.Duration
+}
+
+func (d *delays) Add(reconcile.Request) { d.seen = append(d.seen, 0) }
+
+func (d *delays) AddAfter(_ reconcile.Request, delay time.Duration) { d.seen = append(d.seen, delay) }
 
 func TestExpectationsOnRecreate(t *testing.T) {
 	first, second := makeOwner("web").UID("first").Obj(), makeOwner("web").UID("second").Obj()
