@@ -34,6 +34,7 @@ dump_state() {
 	done
 }
 
+install_packages curl=curl # the samples' README uses it
 trap finish EXIT
 "$ROOT/hack/cluster-up.sh"
 "$ROOT/hack/deploy.sh"
