@@ -99,7 +99,7 @@ func (r *Reconciler) observe(owner *podtrailv1alpha1.TeachingReplicaSet) (*repli
 	if err != nil {
 		return nil, reconcile.TerminalError(fmt.Errorf("spec.selector: %w", err))
 	}
-	pending := !r.expectations.Satisfied(identity(owner))
+	pending, doubtful := !r.expectations.Satisfied(identity(owner)), r.expectations.Doubtful(identity(owner))
 	pods, err := r.view.podsFor(owner)
 	if err != nil {
 		return nil, err
@@ -114,6 +114,7 @@ func (r *Reconciler) observe(owner *podtrailv1alpha1.TeachingReplicaSet) (*repli
 		Pods:      pods,
 		Related:   related,
 		Pending:   pending,
+		Doubtful:  doubtful,
 		NameTaken: r.view.nameTaken(owner, pods),
 		Now:       r.clock.Now(),
 	}, nil

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -53,7 +54,7 @@ func (r *Reconciler) createAll(ctx context.Context, owner *podtrailv1alpha1.Teac
 	r.expectations.ExpectCreations(identity(owner), names)
 	tried, err := slowStart(len(names), func(i int) error { return r.create(ctx, owner, names[i]) })
 	for _, name := range names[tried:] {
-		r.expectations.CreationObserved(identity(owner), name)
+		r.expectations.CreationFailed(identity(owner), name, false)
 	}
 	return err
 }
@@ -63,7 +64,8 @@ func (r *Reconciler) createAll(ctx context.Context, owner *podtrailv1alpha1.Teac
 // as created.
 func (r *Reconciler) create(ctx context.Context, owner *podtrailv1alpha1.TeachingReplicaSet, name string) error {
 	pod, err := r.newPod(owner, name)
-	if err == nil {
+	sent := err == nil
+	if sent {
 		err = r.client.Create(ctx, pod, fieldOwner)
 	}
 	if apierrors.IsAlreadyExists(err) {
@@ -77,10 +79,10 @@ func (r *Reconciler) create(ctx context.Context, owner *podtrailv1alpha1.Teachin
 		return nil
 	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
 		// Nothing can be created in this namespace any more, and nothing is wrong with that.
-		r.expectations.CreationObserved(identity(owner), name)
+		r.expectations.CreationFailed(identity(owner), name, false)
 		return nil
 	}
-	r.expectations.CreationObserved(identity(owner), name)
+	r.expectations.CreationFailed(identity(owner), name, sent && answerLost(err))
 	if !errors.Is(err, errOutdated) {
 		r.events.Eventf(owner, nil, corev1.EventTypeWarning, podtrailv1alpha1.FailedCreateReason, actionCreate,
 			"Error creating: %v", err)
@@ -102,6 +104,21 @@ func (r *Reconciler) newPod(owner *podtrailv1alpha1.TeachingReplicaSet, name str
 func (r *Reconciler) superseded(owner *podtrailv1alpha1.TeachingReplicaSet) bool {
 	now, exists := r.view.owner(client.ObjectKeyFromObject(owner))
 	return !exists || now.UID != owner.UID || now.Generation != owner.Generation
+}
+
+// answerLost reports whether the Pod may exist although its creation returned err: the API server did not refuse it,
+// or said that it failed, which a time-out after the write does too. The next pass has to try the same name, because
+// the lowest free slot may be another by then.
+func answerLost(err error) bool {
+	if errors.Is(err, errNameHeld) {
+		return false
+	}
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) {
+		return true
+	}
+	code := status.Status().Code
+	return code >= http.StatusInternalServerError || code == http.StatusRequestTimeout
 }
 
 // existing returns the Pod that holds the name if it counts for owner. If it does not, the cache has to see it before

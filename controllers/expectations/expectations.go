@@ -49,6 +49,8 @@ type record struct {
 	creations map[string]string
 	deletions map[types.UID]struct{}
 	since     time.Time
+	// doubtful holds the names of Pods that may have been created: the answer was lost.
+	doubtful map[string]struct{}
 	// written holds the newest resourceVersion that was written, for each resource.
 	written map[Resource]string
 }
@@ -92,7 +94,30 @@ func (s *Store) Created(owner Owner, name string, pods Resource, resourceVersion
 	if _, waiting := r.creations[name]; waiting {
 		r.creations[name] = resourceVersion
 	}
+	delete(r.doubtful, name)
 	r.wrote(pods, resourceVersion)
+}
+
+// CreationFailed ends the wait for a creation that was not made, refused, or whose answer was lost. After a lost
+// answer, or a later refusal, nobody knows whether the Pod exists until it is seen or created again under its name.
+func (s *Store) CreationFailed(owner Owner, name string, answerLost bool) {
+	s.observe(owner, func(r *record) {
+		delete(r.creations, name)
+		if !answerLost {
+			return
+		}
+		if r.doubtful == nil {
+			r.doubtful = map[string]struct{}{}
+		}
+		r.doubtful[name] = struct{}{}
+	})
+}
+
+// Doubtful returns the names of the Pods that may have been created although nothing says so, sorted. To be asked
+// before the Pods are listed, because a Pod that has been seen is doubtful no longer.
+func (s *Store) Doubtful(owner Owner) (names []string) {
+	s.observe(owner, func(r *record) { names = slices.Sorted(maps.Keys(r.doubtful)) })
+	return names
 }
 
 // Wrote says that an object of the resource was written at resourceVersion.
@@ -102,9 +127,12 @@ func (s *Store) Wrote(owner Owner, resource Resource, resourceVersion string) {
 	s.ensure(owner).wrote(resource, resourceVersion)
 }
 
-// CreationObserved ends the wait for a creation: it was seen, or it will not happen.
+// CreationObserved ends the wait for a creation that the watch has shown.
 func (s *Store) CreationObserved(owner Owner, name string) {
-	s.observe(owner, func(r *record) { delete(r.creations, name) })
+	s.observe(owner, func(r *record) {
+		delete(r.creations, name)
+		delete(r.doubtful, name)
+	})
 }
 
 // DeletionObserved ends the wait for a deletion: it was seen, or it will not happen. A deletion is seen once, be it

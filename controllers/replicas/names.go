@@ -54,16 +54,23 @@ func mix(x uint64) uint64 {
 // FreeNames returns the names of the owner's first count slots that no Pod holds, in the order of the slots. A Pod
 // that is terminating or finished still holds its name. Two slots of one owner may share a name; it is given out
 // once. Fewer than count are returned only if more than a million slots are taken.
-func FreeNames(owner *podtrailv1alpha1.TeachingReplicaSet, count int, taken func(name string) bool) []string {
+//
+// The names in doubtful come first, if they are free: a Pod of such a name may exist and not have been seen, and a
+// slot before its own may have become free since it was tried.
+func FreeNames(owner *podtrailv1alpha1.TeachingReplicaSet, count int, taken func(name string) bool, doubtful ...string) []string {
 	names := make([]string, 0, count)
 	given := make(map[string]struct{}, count)
-	for slot := 0; len(names) < count && slot < maxSlots; slot++ {
-		name := SlotName(owner.Name, owner.UID, slot)
-		if _, twice := given[name]; twice || taken(name) {
-			continue
+	give := func(name string) {
+		if _, twice := given[name]; !twice && len(names) < count && !taken(name) {
+			given[name] = struct{}{}
+			names = append(names, name)
 		}
-		given[name] = struct{}{}
-		names = append(names, name)
+	}
+	for _, name := range doubtful {
+		give(name)
+	}
+	for slot := 0; len(names) < count && slot < maxSlots; slot++ {
+		give(SlotName(owner.Name, owner.UID, slot))
 	}
 	return names
 }

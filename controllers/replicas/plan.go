@@ -27,6 +27,8 @@ type Observation struct {
 	Related []*corev1.Pod
 	// Pending reports that a write of an earlier pass has not been seen yet, so Pods may be wrong.
 	Pending bool
+	// Doubtful holds the names of Pods that an earlier pass may have created: the answer was lost.
+	Doubtful []string
 	// NameTaken reports whether any Pod of the namespace has the name, whoever owns it.
 	NameTaken func(name string) bool
 	Now       time.Time
@@ -64,7 +66,7 @@ func MakePlan(o *Observation, active []*corev1.Pod) Plan {
 	}
 	switch missing := plan.Desired - plan.Current; {
 	case missing > 0:
-		plan.Create = FreeNames(o.Owner, min(missing, Burst), o.NameTaken)
+		plan.Create = FreeNames(o.Owner, min(missing, Burst), o.NameTaken, o.Doubtful...)
 	case missing < 0:
 		plan.Delete = ChooseDeletions(active, o.Related, min(-missing, Burst), o.Now)
 	}
