@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package simulator
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"sync"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/config"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+
+	"podtrail.dev/podtrail/controllers"
+	"podtrail.dev/podtrail/controllers/expectations"
+)
+
+// errCrashed is what calls of a process that has crashed get; nobody is left to read it.
+var errCrashed = errors.New("the process has crashed")
+
+// pass is one call of Reconcile, with what it read, as the caches really had it.
+type pass struct {
+	proc *process
+	name string
+	// began is the server's version when the pass began.
+	began uint64
+	// owner is the object that the pass works for, nil if its cache had none; ownerVersion and podsVersion say how
+	// old the caches were when they were first read.
+	owner                     *trs
+	ownerVersion, podsVersion uint64
+	listed                    bool
+	saw                       map[string]*corev1.Pod
+	adopted                   map[string]bool
+	statusWritten             bool
+}
+
+// call is something that a pass wants to do and that waits for the scheduler's leave.
+type call struct {
+	proc *process
+	pass *pass
+	what string
+	// do carries it out on the server; nil for what only reads the cache.
+	do     func() (client.Object, error)
+	writes bool
+	answer chan answer
+}
+
+type answer struct {
+	obj client.Object
+	err error
+}
+
+// process is one manager: its own caches and, while it leads, the real controller.
+type process struct {
+	world     *world
+	id, epoch int
+	informers [2]*informer
+	leading   bool
+	cancel    context.CancelFunc
+	done      chan struct{}
+	runnable  manager.Runnable
+	pass      *pass
+
+	mu     sync.Mutex
+	dead   bool
+	parked []*call
+}
+
+func (p *process) String() string { return fmt.Sprintf("m%d.%d", p.id, p.epoch) }
+
+func newProcess(w *world, id int) *process {
+	w.epochs++
+	p := &process{world: w, id: id, epoch: w.epochs}
+	p.informers[pods], p.informers[owners] = newInformer(p, pods), newInformer(p, owners)
+	return p
+}
+
+// lead starts the real controller, by SetupWithManager, on the process's caches.
+func (p *process) lead() error {
+	ctx, cancel := context.WithCancel(context.Background())
+	p.cancel, p.done, p.leading = cancel, make(chan struct{}), true
+	if err := controllers.SetupWithManager(&fakeManager{proc: p}, controllers.Options{MaxConcurrentReconciles: 1}); err != nil {
+		return err
+	}
+	go func() {
+		defer close(p.done)
+		if err := p.runnable.Start(ctx); err != nil {
+			panic(err)
+		}
+	}()
+	p.world.settle()
+	for _, i := range p.informers {
+		i.pending = nil
+		for _, obj := range sorted(i.store) {
+			i.pending = append(i.pending, notification{updated: obj, initial: true})
+		}
+		for len(i.pending) > 0 {
+			p.world.tell(i)
+		}
+	}
+	return nil
+}
+
+// crash ends the process. What it has sent may still arrive: reached says so for each call.
+func (p *process) crash(reached func() bool) {
+	p.mu.Lock()
+	p.dead = true
+	calls := p.parked
+	p.parked = nil
+	p.mu.Unlock()
+	if p.cancel == nil {
+		return
+	}
+	p.cancel()
+	for _, c := range calls {
+		if c.writes && reached() {
+			p.world.logf("%s: in spite of the crash: %s", p, c.what)
+			_, _ = p.world.carryOut(c)
+		}
+		c.answer <- answer{err: errCrashed}
+	}
+	<-p.done
+}
+
+// park waits for the scheduler's leave.
+func (p *process) park(c *call) (client.Object, error) {
+	c.proc, c.pass, c.answer = p, p.pass, make(chan answer, 1)
+	p.mu.Lock()
+	if p.dead {
+		p.mu.Unlock()
+		return nil, errCrashed
+	}
+	p.parked = append(p.parked, c)
+	slices.SortStableFunc(p.parked, func(a, b *call) int { return cmp.Compare(a.what, b.what) })
+	p.mu.Unlock()
+	a := <-c.answer
+	return a.obj, a.err
+}
+
+// take removes one of the parked calls.
+func (p *process) take(n int) *call {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c := p.parked[n]
+	p.parked = slices.Delete(p.parked, n, n+1)
+	return c
+}
+
+// pause interrupts a pass before it reads its cache, sometimes, so that the cache can change in between.
+func (p *process) pause(what string) {
+	w := p.world
+	if w.delivering || p.pass == nil || w.random.IntN(100) >= w.profile.pauses {
+		return
+	}
+	_, _ = p.park(&call{what: what})
+}
+
+// begin is called by the worker when it has taken an object from its queue, before the pass reads anything.
+func (p *process) begin(name string) {
+	_, err := p.park(&call{what: "begin a pass over " + name})
+	if err == nil {
+		p.pass = &pass{proc: p, name: name, began: p.world.server.version, saw: map[string]*corev1.Pod{}, adopted: map[string]bool{}}
+		if hook := p.world.mutant.beforePass; hook != nil {
+			hook(p, name)
+		}
+	}
+}
+
+func (p *process) sawOwner(owner *trs, version uint64) {
+	if p.pass != nil && !p.world.delivering && p.pass.owner == nil && owner.Name == p.pass.name {
+		p.pass.owner, p.pass.ownerVersion = owner, version
+	}
+}
+
+func (p *process) sawPods(found []any, version uint64) {
+	if p.pass == nil || p.world.delivering {
+		return
+	}
+	if !p.pass.listed {
+		p.pass.listed, p.pass.podsVersion = true, version
+	}
+	for _, obj := range found {
+		if pod, ok := obj.(*corev1.Pod); ok {
+			p.pass.saw[pod.Name] = pod
+		}
+	}
+}
+
+// store returns the controller's expectations, or an error if they are not where they were when this was written.
+func (p *process) store() (*expectations.Store, error) {
+	do := reflect.ValueOf(p.runnable).Elem().FieldByName("Do")
+	if reconciler, ok := do.Interface().(*controllers.Reconciler); ok {
+		field := reflect.ValueOf(reconciler).Elem().FieldByName("expectations")
+		if field.IsValid() && field.Type() == reflect.TypeFor[*expectations.Store]() {
+			return (*expectations.Store)(field.UnsafePointer()), nil
+		}
+	}
+	return nil, errors.New("controllers.Reconciler has no field expectations of type *expectations.Store any more; tell the simulator where they are")
+}
+
+// fakeManager is as much of a manager as SetupWithManager asks for.
+type fakeManager struct {
+	manager.Manager
+	proc *process
+}
+
+// GetCache implements manager.Manager.
+func (m *fakeManager) GetCache() cache.Cache { return &caches{proc: m.proc} }
+
+// GetClient implements manager.Manager.
+func (m *fakeManager) GetClient() client.Client {
+	var c client.Client = &gatedClient{proc: m.proc}
+	if wrap := m.proc.world.mutant.client; wrap != nil {
+		c = wrap(m.proc, c)
+	}
+	return c
+}
+
+// GetAPIReader implements manager.Manager.
+func (m *fakeManager) GetAPIReader() client.Reader {
+	var r client.Reader = &gatedClient{proc: m.proc}
+	if wrap := m.proc.world.mutant.live; wrap != nil {
+		r = wrap(m.proc, r)
+	}
+	return r
+}
+
+// GetEventRecorder implements manager.Manager.
+func (m *fakeManager) GetEventRecorder(string) events.EventRecorder { return &recorder{proc: m.proc} }
+
+// GetLogger implements manager.Manager.
+func (m *fakeManager) GetLogger() logr.Logger { return logr.New(&sink{proc: m.proc}) }
+
+// GetControllerOptions implements manager.Manager. The queue is client-go's own: the priority queue leaves tickers
+// behind that a simulated clock would have to serve for ever.
+func (m *fakeManager) GetControllerOptions() config.Controller {
+	return config.Controller{SkipNameValidation: ptr.To(true), RecoverPanic: ptr.To(false), UsePriorityQueue: ptr.To(false)}
+}
+
+// Add implements manager.Manager.
+func (m *fakeManager) Add(r manager.Runnable) error {
+	if _, ok := r.(controller.Controller); !ok {
+		return fmt.Errorf("a %T was added, not a controller", r)
+	}
+	m.proc.runnable = r
+	return nil
+}
+
+// recorder hands events to the oracle.
+type recorder struct{ proc *process }
+
+// Eventf implements events.EventRecorder.
+func (r *recorder) Eventf(regarding, _ runtime.Object, _, reason, _, _ string, args ...any) {
+	owner, ok := regarding.(*trs)
+	if ok && len(args) > 0 {
+		r.proc.world.checkEvent(owner.UID, reason, fmt.Sprint(args[0]))
+	}
+}
+
+// sink is where a worker says that it begins a pass, and how it ended.
+type sink struct {
+	proc *process
+	name string
+}
+
+// Init implements logr.LogSink.
+func (*sink) Init(logr.RuntimeInfo) {}
+
+// Enabled implements logr.LogSink.
+func (*sink) Enabled(int) bool { return true }
+
+// Info implements logr.LogSink.
+func (s *sink) Info(_ int, message string, keysAndValues ...any) {
+	if message == "Skipped" {
+		s.proc.world.logf("%s: skipped: %v", s.proc, keysAndValues[1])
+	}
+}
+
+// Error implements logr.LogSink.
+func (s *sink) Error(err error, message string, _ ...any) {
+	s.proc.world.logf("%s: %s: %v", s.proc, message, err)
+}
+
+// WithName implements logr.LogSink.
+func (s *sink) WithName(string) logr.LogSink { return s }
+
+// WithValues implements logr.LogSink. controller-runtime adds a reconcileID when a worker has taken an object and is
+// about to reconcile it.
+func (s *sink) WithValues(keysAndValues ...any) logr.LogSink {
+	named := &sink{proc: s.proc, name: s.name}
+	for n := 0; n+1 < len(keysAndValues); n += 2 {
+		switch keysAndValues[n] {
+		case "name":
+			named.name = fmt.Sprint(keysAndValues[n+1])
+		case "reconcileID":
+			s.proc.begin(s.name)
+		}
+	}
+	return named
+}
+
+var _ ctrl.Manager = &fakeManager{}
+
+func ownerKey(name string) types.NamespacedName {
+	return types.NamespacedName{Namespace: namespace, Name: name}
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package simulator
+
+import (
+	"flag"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+var (
+	stepsFlag = flag.Int("simulator.steps", 100_000, "run seeds until so many `steps` are done")
+	seedFlag  = flag.Uint64("simulator.seed", 0, "replay this `seed` alone and print its steps; 0 runs them all")
+)
+
+// chaosSteps is how many steps a run takes before its faults end.
+const chaosSteps = 250
+
+// run simulates one seed.
+func run(t *testing.T, seed uint64, m mutant, echo bool) (w *world) {
+	synctest.Test(t, func(*testing.T) {
+		w = newWorld(seed, m, echo)
+		for n := range w.procs {
+			w.procs[n] = newProcess(w, n)
+		}
+		for _, name := range ownerNames {
+			w.server.createOwner(w.makeOwner(name))
+		}
+		for n := range w.profile.leaders {
+			w.lead(n)
+		}
+		for n := 0; n < chaosSteps && w.failed == nil; n++ {
+			w.step()
+		}
+		if w.failed == nil {
+			w.finish()
+		}
+		w.stop()
+	})
+	return w
+}
+
+// report is what a reader needs of a run that failed.
+func report(w *world) string {
+	tail := w.log[max(0, len(w.log)-60):]
+	return fmt.Sprintf("seed %d violates %q: %s\nreplay: go test ./test/simulator -run '^TestSimulator$' -v -simulator.seed=%d\nthe last steps:\n%s",
+		w.seed, w.failed.invariant, w.failed.detail, w.seed, strings.Join(tail, "\n"))
+}
+
+func TestSimulator(t *testing.T) {
+	if *seedFlag != 0 {
+		if w := run(t, *seedFlag, mutant{}, true); w.failed != nil {
+			t.Fatal(report(w))
+		}
+		return
+	}
+	began := time.Now()
+	var steps, seeds, writes, excused int
+	for seed := uint64(1); steps < *stepsFlag; seed++ {
+		w := run(t, seed, mutant{}, false)
+		if w.failed != nil {
+			t.Fatal(report(w))
+		}
+		steps, seeds, writes, excused = steps+w.steps, seeds+1, writes+w.oracle.requests, excused+w.oracle.excused
+	}
+	t.Logf("%d steps in %d seeds, %.0f steps/s; %d writes by the controllers; %d overshoots that only two leaders can make together",
+		steps, seeds, float64(steps)/time.Since(began).Seconds(), writes, excused)
+}

@@ -1,0 +1,360 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package simulator
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"testing/synctest"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// violation is an invariant that did not hold.
+type violation struct {
+	invariant string
+	detail    string
+}
+
+// world is one simulated run: one API server, its users, kubelets and garbage collector, and two processes that run
+// the real controller. Everything in it follows from the seed.
+type world struct {
+	seed    uint64
+	random  *rand.Rand
+	profile profile
+	mutant  mutant
+
+	server *server
+	procs  [2]*process
+	epochs int
+	steps  int
+	log    []string
+	echo   bool
+	// delivering is set while a watch handler runs: what it reads is no part of a pass.
+	delivering bool
+	oracle     oracle
+	failed     *violation
+}
+
+// profile is what a seed decides about a whole run.
+type profile struct {
+	// leaders is how many processes lead at once. With one, standby says whether the other takes over after a crash,
+	// with caches that lag, or the same one comes back with fresh ones.
+	leaders int
+	standby bool
+	// overtaking lets Pods overtake each other on a watch, which no API server does.
+	overtaking bool
+	// faults and pauses are percentages: of requests that fail, and of cache reads before which a pass is interrupted.
+	faults, pauses int
+	// slowHandlers keeps what the store has seen from the handlers for a while.
+	slowHandlers bool
+	weights      [actions]int
+}
+
+// The kinds of steps.
+const (
+	actDeliver = iota
+	actNotify
+	actAnswer
+	actKubelet
+	actUser
+	actCollect
+	actTime
+	actProcess
+	actions
+)
+
+func newProfile(random *rand.Rand) profile {
+	pick := func(values ...int) int { return values[random.IntN(len(values))] }
+	p := profile{leaders: 1, faults: pick(0, 0, 5, 25), pauses: pick(0, 10, 50), slowHandlers: random.IntN(3) == 0}
+	switch random.IntN(10) {
+	case 0, 1:
+		p.standby = true
+	case 2, 3, 4:
+		p.leaders = 2
+	case 5:
+		p.overtaking = true
+	}
+	p.weights = [actions]int{
+		actDeliver: pick(8, 20, 40), actNotify: pick(10, 30), actAnswer: pick(30, 60), actKubelet: pick(4, 10, 20),
+		actUser: pick(2, 4), actCollect: 3, actTime: pick(1, 3), actProcess: pick(0, 0, 1),
+	}
+	return p
+}
+
+func newWorld(seed uint64, m mutant, echo bool) *world {
+	random := rand.New(rand.NewPCG(seed, 0))
+	w := &world{seed: seed, random: random, profile: newProfile(random), mutant: m, echo: echo, server: newServer(), oracle: newOracle()}
+	if m.profile != nil {
+		m.profile(&w.profile)
+	}
+	w.logf("profile %+v", w.profile)
+	return w
+}
+
+func (w *world) logf(format string, args ...any) {
+	line := fmt.Sprintf("%5d v%-4d %s", w.steps, w.server.version, fmt.Sprintf(format, args...))
+	w.log = append(w.log, line)
+	if w.echo {
+		fmt.Println(line)
+	}
+}
+
+func (w *world) fail(invariant, format string, args ...any) {
+	if w.failed == nil {
+		w.failed = &violation{invariant: invariant, detail: fmt.Sprintf(format, args...)}
+		w.logf("VIOLATION of %q: %s", invariant, w.failed.detail)
+	}
+}
+
+// settle waits until every goroutine of the run waits for the scheduler, or for time to pass.
+func (w *world) settle() { synctest.Wait() }
+
+// step lets one thing happen, and checks the invariants.
+func (w *world) step() {
+	w.steps++
+	for range 20 {
+		if w.act(w.pickAction()) {
+			break
+		}
+	}
+	w.settle()
+	w.check()
+}
+
+func (w *world) pickAction() int {
+	total := 0
+	for _, weight := range w.profile.weights {
+		total += weight
+	}
+	n := w.random.IntN(total)
+	for action, weight := range w.profile.weights {
+		if n < weight {
+			return action
+		}
+		n -= weight
+	}
+	return actTime
+}
+
+// act does one thing of a kind; false if there is nothing of that kind to do.
+func (w *world) act(action int) bool {
+	switch action {
+	case actDeliver:
+		return w.deliver()
+	case actNotify:
+		return w.notify()
+	case actAnswer:
+		return w.answer()
+	case actKubelet:
+		return w.kubelet()
+	case actUser:
+		return w.user()
+	case actCollect:
+		return w.collect()
+	case actTime:
+		return w.passTime()
+	default:
+		return w.disturb()
+	}
+}
+
+func (w *world) informer() *informer {
+	return w.procs[w.random.IntN(len(w.procs))].informers[w.random.IntN(2)]
+}
+
+func (w *world) deliver() bool {
+	i := w.informer()
+	if i.cut || i.lag() == 0 {
+		return false
+	}
+	w.deliverTo(i)
+	return true
+}
+
+func (w *world) deliverTo(i *informer) {
+	skip := 0
+	if w.profile.overtaking {
+		skip = w.random.IntN(4)
+	}
+	c := i.deliver(skip)
+	w.logf("%s: the cache sees %s %s of v%d (%s)", i.proc, i.resource, c.name, c.version, c.verb)
+	w.hear(i)
+}
+
+// hear lets the handlers hear at once of what the store saw, unless they are slow in this run.
+func (w *world) hear(i *informer) {
+	for !w.profile.slowHandlers && len(i.pending) > 0 {
+		w.tell(i)
+	}
+}
+
+func (w *world) notify() bool {
+	i := w.informer()
+	if len(i.pending) == 0 {
+		return false
+	}
+	w.logf("%s: a handler hears of a change of %s", i.proc, i.resource)
+	w.tell(i)
+	return true
+}
+
+// tell gives one notification to the handler, if there is one: a standby has none.
+func (w *world) tell(i *informer) {
+	if i.handler == nil {
+		i.pending = nil
+		return
+	}
+	w.delivering = true
+	i.notify()
+	w.delivering = false
+	w.settle()
+}
+
+// answer lets one call of a process go on.
+func (w *world) answer() bool {
+	p := w.procs[w.random.IntN(len(w.procs))]
+	if len(p.parked) == 0 {
+		return false
+	}
+	c := p.take(w.random.IntN(len(p.parked)))
+	switch {
+	case c.do == nil || w.random.IntN(100) >= w.profile.faults:
+		w.serve(c)
+	case c.writes && w.random.IntN(2) == 0:
+		_, _ = w.carryOut(c)
+		for _, change := range w.server.history {
+			if change.version > w.oracle.checked {
+				change.lost = true
+			}
+		}
+		w.refuse(c, "carried out, answer lost", w.lostAnswer())
+	default:
+		w.refuse(c, "refused", w.refusal())
+	}
+	return true
+}
+
+// serve lets a call go on without a fault.
+func (w *world) serve(c *call) {
+	obj, err := w.carryOut(c)
+	if err != nil {
+		w.logf("%s: %s: %v", c.proc, c.what, err)
+	} else {
+		w.logf("%s: %s", c.proc, c.what)
+	}
+	c.answer <- answer{obj: obj, err: err}
+}
+
+func (w *world) carryOut(c *call) (client.Object, error) {
+	if c.do == nil {
+		return nil, nil
+	}
+	obj, err := c.do()
+	if c.writes && !apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
+		w.oracle.requests++
+	}
+	return obj, err
+}
+
+func (w *world) refuse(c *call, how string, err error) {
+	w.logf("%s: %s: %s: %v", c.proc, c.what, how, err)
+	c.answer <- answer{err: err}
+}
+
+func (w *world) lostAnswer() error {
+	if w.random.IntN(2) == 0 {
+		return apierrors.NewTimeoutError("the server was unable to return a response in the time allotted", 1)
+	}
+	return errors.New("read tcp: connection reset by peer")
+}
+
+func (w *world) refusal() error {
+	switch w.random.IntN(4) {
+	case 0:
+		return apierrors.NewInternalError(errors.New("etcdserver: leader changed"))
+	case 1:
+		return apierrors.NewTooManyRequests("the server is busy", 1)
+	case 2:
+		return apierrors.NewGenericServerResponse(http.StatusServiceUnavailable, "", pods.group(), "", "no endpoints", 1, true)
+	default:
+		return errors.New("dial tcp: connection refused")
+	}
+}
+
+// passTime moves the clock on, mostly a little, sometimes beyond the time for which expectations hold.
+func (w *world) passTime() bool {
+	d := []time.Duration{10 * time.Millisecond, 100 * time.Millisecond, time.Second, 12 * time.Second, 2 * time.Minute, 6 * time.Minute}
+	weights := w.random.IntN(40)
+	n := []int{0, 1, 2, 3}[weights%4]
+	if weights == 0 {
+		n = 4 + w.random.IntN(2)
+	}
+	w.logf("%s pass", d[n])
+	time.Sleep(d[n])
+	return true
+}
+
+// disturb crashes, replaces or cuts off a process.
+func (w *world) disturb() bool {
+	n := w.random.IntN(len(w.procs))
+	switch w.random.IntN(4) {
+	case 0:
+		i := w.informer()
+		i.cut = true
+		w.logf("%s: the watch of %s is cut", i.proc, i.resource)
+	case 1:
+		i := w.informer()
+		upTo := i.next + w.random.IntN(i.lag()+1)
+		w.logf("%s: %s are listed again, as of entry %d of %d", i.proc, i.resource, upTo, i.next+i.lag())
+		i.relist(upTo)
+		w.hear(i)
+	default:
+		if !w.procs[n].leading {
+			return false
+		}
+		w.crash(n)
+	}
+	return true
+}
+
+// crash ends a leader. It comes back with fresh caches and leads again, unless a standby takes over.
+func (w *world) crash(n int) {
+	w.logf("%s crashes", w.procs[n])
+	w.procs[n].crash(func() bool { return w.random.IntN(2) == 0 })
+	w.procs[n] = newProcess(w, n)
+	next := n
+	if w.profile.standby {
+		next = 1 - n
+	}
+	w.lead(next)
+}
+
+func (w *world) lead(n int) {
+	w.logf("%s leads", w.procs[n])
+	if err := w.procs[n].lead(); err != nil {
+		w.fail("the controller starts", "%v", err)
+	}
+}
+
+// stop ends all processes; the run is over.
+func (w *world) stop() {
+	for _, p := range w.procs {
+		p.crash(func() bool { return false })
+	}
+}
+
+func sorted(store map[string]client.Object) []client.Object {
+	objs := make([]client.Object, 0, len(store))
+	for _, name := range slices.Sorted(maps.Keys(store)) {
+		objs = append(objs, store[name])
+	}
+	return objs
+}
