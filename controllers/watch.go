@@ -93,16 +93,17 @@ func (w *watcher) podUpdated(old, updated client.Object, q queue) {
 		return
 	}
 	labelsChanged := !equality.Semantic.DeepEqual(old.GetLabels(), updated.GetLabels())
+	oldRef, ref := metav1.GetControllerOfNoCopy(old), metav1.GetControllerOfNoCopy(updated)
+	refChanged := !equality.Semantic.DeepEqual(oldRef, ref)
 	if updated.GetDeletionTimestamp() != nil {
 		// The owner replaces the Pod now and does not wait until the kubelet has ended it.
 		w.podDeleted(updated, q)
-		if labelsChanged {
+		if labelsChanged || refChanged {
+			// Upstream looks at the labels only; an owner that has lost the Pod would report it as terminating for ever.
 			w.podDeleted(old, q)
 		}
 		return
 	}
-	oldRef, ref := metav1.GetControllerOfNoCopy(old), metav1.GetControllerOfNoCopy(updated)
-	refChanged := !equality.Semantic.DeepEqual(oldRef, ref)
 	if refChanged && oldRef != nil {
 		if owner := w.resolve(old.GetNamespace(), oldRef); owner != nil {
 			w.enqueue(q, owner, eventUpdated, updated)
