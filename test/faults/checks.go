@@ -50,9 +50,9 @@ func (r *run) checkConvergence(ctx context.Context, want int) {
 		if err := r.client.Get(ctx, client.ObjectKeyFromObject(r.owner), r.owner); err != nil {
 			return false, err
 		}
-		replicas, generation := r.subject.Observed(r.owner)
-		seen = fmt.Sprintf("%d Pods, status %d at generation %d of %d", len(pods), replicas, generation, r.owner.GetGeneration())
-		return len(pods) == want && int(replicas) == want && generation == r.owner.GetGeneration(), nil
+		status := r.subject.Status(r.owner)
+		seen = fmt.Sprintf("%d Pods, generation %d, status %+v", len(pods), r.owner.GetGeneration(), status)
+		return len(pods) == want && int(status.Replicas) == want && status.ObservedGeneration == r.owner.GetGeneration(), nil
 	})
 	r.result.Converged = time.Since(began)
 	if err != nil {

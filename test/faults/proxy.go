@@ -60,7 +60,7 @@ type Proxy struct {
 	expired   map[string]bool
 	lastWrite time.Time
 	injected  int
-	writes    int
+	writes    []Call
 }
 
 type armed struct {
@@ -134,7 +134,14 @@ func (p *Proxy) Quiet() time.Duration {
 func (p *Proxy) Counts() (injected, writes int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.injected, p.writes
+	return p.injected, len(p.writes)
+}
+
+// Writes returns the writes that came, in their order.
+func (p *Proxy) Writes() []Call {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.writes)
 }
 
 // ServeHTTP implements http.Handler.
@@ -162,7 +169,7 @@ func (p *Proxy) next(call Call) Action {
 	}
 	if call.isWrite() {
 		p.lastWrite = time.Now()
-		p.writes++
+		p.writes = append(p.writes, call)
 	}
 	for _, fault := range p.faults {
 		if fault.Verb != "*" && fault.Verb != call.Verb || fault.Resource != "*" && fault.Resource != call.Resource ||

@@ -28,10 +28,18 @@ type Subject interface {
 	// MakeOwner returns an object that asks for Pods with the label app=web. On a node, which nobody runs, a deleted
 	// Pod stays terminating; without one it is gone at once.
 	MakeOwner(namespace string, replicas int32, node string) client.Object
-	// Observed returns status.replicas and status.observedGeneration.
-	Observed(owner client.Object) (replicas int32, generation int64)
+	// Status returns what the object's status says.
+	Status(owner client.Object) Status
 	// Run runs the controller for one namespace until ctx ends.
 	Run(ctx context.Context, cfg *rest.Config, namespace string) error
+}
+
+// Status is the part of a status that both kinds of object have.
+type Status struct {
+	Replicas, FullyLabeled, Ready, Available, Terminating int32
+	ObservedGeneration                                    int64
+	// Conditions counts the conditions.
+	Conditions int
 }
 
 // Ours is the TeachingReplicaSet controller.
@@ -48,13 +56,17 @@ func (Ours) MakeOwner(namespace string, replicas int32, node string) client.Obje
 		Template(func(s *corev1.PodSpec) { s.NodeName = node }).Obj()
 }
 
-// Observed implements Subject.
-func (Ours) Observed(owner client.Object) (int32, int64) {
+// Status implements Subject.
+func (Ours) Status(owner client.Object) Status {
 	o, ok := owner.(*podtrailv1alpha1.TeachingReplicaSet)
 	if !ok {
-		return -1, -1
+		return Status{}
 	}
-	return o.Status.Replicas, o.Status.ObservedGeneration
+	return Status{
+		Replicas: o.Status.Replicas, FullyLabeled: o.Status.FullyLabeledReplicas, Ready: o.Status.ReadyReplicas,
+		Available: o.Status.AvailableReplicas, Terminating: ptr.Deref(o.Status.TerminatingReplicas, -1),
+		ObservedGeneration: o.Status.ObservedGeneration, Conditions: len(o.Status.Conditions),
+	}
 }
 
 // Run implements Subject.

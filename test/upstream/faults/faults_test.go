@@ -46,25 +46,13 @@ type row struct {
 // TestFaults fails if our controller does in any cell what it must not do. Upstream's results are printed beside ours
 // and fail nothing.
 func TestFaults(t *testing.T) {
-	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
-		t.Fatal("KUBEBUILDER_ASSETS is not set; run `make test-faults`, which sets it to the directory of kube-apiserver and etcd")
-	}
 	pattern, err := regexp.Compile(*only)
 	if err != nil {
 		t.Fatalf("-cells: %v", err)
 	}
-	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, podtrailv1alpha1.AddToScheme} {
-		if err := add(scheme); err != nil {
-			t.Fatalf("Building the scheme: %v", err)
-		}
-	}
+	scheme := newScheme(t)
 	silence(t)
-	cfg := startControlPlane(t)
-	c, err := client.NewWithWatch(cfg, client.Options{Scheme: scheme})
-	if err != nil {
-		t.Fatalf("Making the client: %v", err)
-	}
+	cfg, c := startControlPlane(t, scheme)
 	subjects := []faults.Subject{faults.Ours{Scheme: scheme}}
 	if *peer {
 		subjects = append(subjects, upstream{})
@@ -100,8 +88,23 @@ func silence(t *testing.T) {
 	klog.SetOutput(io.Discard)
 }
 
-func startControlPlane(t *testing.T) *rest.Config {
+func newScheme(t *testing.T) *runtime.Scheme {
 	t.Helper()
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, podtrailv1alpha1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			t.Fatalf("Building the scheme: %v", err)
+		}
+	}
+	return scheme
+}
+
+// startControlPlane runs kube-apiserver and etcd until the test ends.
+func startControlPlane(t *testing.T, scheme *runtime.Scheme) (*rest.Config, client.WithWatch) {
+	t.Helper()
+	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
+		t.Fatal("KUBEBUILDER_ASSETS is not set; run `make test-faults`, which sets it to the directory of kube-apiserver and etcd")
+	}
 	environment := &envtest.Environment{
 		CRDDirectoryPaths:     []string{"../../../config/crd/bases"},
 		ErrorIfCRDPathMissing: true,
@@ -116,7 +119,11 @@ func startControlPlane(t *testing.T) *rest.Config {
 		}
 	})
 	cfg.QPS = -1
-	return cfg
+	c, err := client.NewWithWatch(cfg, client.Options{Scheme: scheme})
+	if err != nil {
+		t.Fatalf("Making the client: %v", err)
+	}
+	return cfg, c
 }
 
 // runAll runs every cell for every subject, some at the same time, and says how far it has come.
@@ -149,11 +156,19 @@ func runAll(t *testing.T, rows []row, subjects []faults.Subject, cfg *rest.Confi
 }
 
 func runCell(ctx context.Context, subject faults.Subject, cell faults.Cell, cfg *rest.Config, c client.WithWatch) (faults.Result, error) {
+	namespace, err := newNamespace(ctx, c)
+	if err != nil {
+		return faults.Result{}, err
+	}
+	return faults.Run(ctx, subject, cell, cfg, c, namespace)
+}
+
+func newNamespace(ctx context.Context, c client.Client) (string, error) {
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "faults-"}}
 	if err := c.Create(ctx, namespace); err != nil {
-		return faults.Result{}, fmt.Errorf("making a namespace: %w", err)
+		return "", fmt.Errorf("making a namespace: %w", err)
 	}
-	return faults.Run(ctx, subject, cell, cfg, c, namespace.Name)
+	return namespace.Name, nil
 }
 
 // table is the results as Markdown.

@@ -11,6 +11,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/kubernetes/pkg/controller/replicaset"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"podtrail.dev/podtrail/test/faults"
@@ -33,12 +34,16 @@ func (upstream) MakeOwner(namespace string, replicas int32, node string) client.
 	}
 }
 
-func (upstream) Observed(owner client.Object) (int32, int64) {
+func (upstream) Status(owner client.Object) faults.Status {
 	rs, ok := owner.(*appsv1.ReplicaSet)
 	if !ok {
-		return -1, -1
+		return faults.Status{}
 	}
-	return rs.Status.Replicas, rs.Status.ObservedGeneration
+	return faults.Status{
+		Replicas: rs.Status.Replicas, FullyLabeled: rs.Status.FullyLabeledReplicas, Ready: rs.Status.ReadyReplicas,
+		Available: rs.Status.AvailableReplicas, Terminating: ptr.Deref(rs.Status.TerminatingReplicas, -1),
+		ObservedGeneration: rs.Status.ObservedGeneration, Conditions: len(rs.Status.Conditions),
+	}
 }
 
 func (upstream) Run(ctx context.Context, cfg *rest.Config, namespace string) error {
