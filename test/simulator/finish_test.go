@@ -28,23 +28,37 @@ func (w *world) finish() {
 		w.procs[1].crash(func() bool { return false })
 		w.procs[1] = newProcess(w, 1)
 	}
+	for _, check := range []func(){w.comeToRest, w.checkRest, w.checkWoken, w.checkForgotten} {
+		if w.failed == nil {
+			check()
+		}
+	}
+}
+
+// comeToRest waits until all is as asked for, for as long as a retry may take.
+func (w *world) comeToRest() {
 	for waited := time.Duration(0); ; waited += 5 * time.Second {
 		w.drain()
 		problem := w.unsettled()
 		if problem == "" || w.failed != nil {
-			break
+			return
 		}
 		if waited > maxBackOff {
 			w.fail(converges, "%s", problem)
-			break
+			return
 		}
-		time.Sleep(5 * time.Second)
+		w.sleep(5 * time.Second)
 	}
-	if w.failed == nil {
-		w.checkRest()
-	}
-	if w.failed == nil {
-		w.checkForgotten()
+}
+
+// checkWoken changes one thing at a time in a world at rest, where nothing else would wake the controller.
+func (w *world) checkWoken() {
+	for n := 0; n < 4 && w.failed == nil; n++ {
+		w.user()
+		w.server.quota = false
+		w.settle()
+		w.check()
+		w.comeToRest()
 	}
 }
 
@@ -52,7 +66,7 @@ func (w *world) finish() {
 func (w *world) checkRest() {
 	requests := w.oracle.requests
 	for range 4 {
-		time.Sleep(90 * time.Second)
+		w.sleep(90 * time.Second)
 		w.drain()
 	}
 	if problem := w.unsettled(); problem != "" {
@@ -70,7 +84,7 @@ func (w *world) checkForgotten() {
 	}
 	for range 4 {
 		w.drain()
-		time.Sleep(2 * time.Minute)
+		w.sleep(2 * time.Minute)
 	}
 	w.drain()
 	for _, p := range w.procs {

@@ -220,7 +220,8 @@ func (w *world) checkOvershoot(c *change, uid types.UID) {
 	}
 	_, most := o.asked(uid, owners)
 	for _, s := range o.shifts {
-		if s.uid == uid && s.version > pods && s.gain > 0 && s.verb != "create" && s.by != c.by {
+		if s.uid == uid && s.version > pods && s.gain > 0 && s.verb != "create" && (s.by != c.by || together) {
+			// The pass counted what it adopted itself; another process could not know.
 			most++
 		}
 	}
@@ -292,7 +293,7 @@ func (w *world) checkPatch(c *change, updated *corev1.Pod) {
 // checkEvent holds an event against the server: a Pod that is said to be created is there, or was since the pass
 // began, and the owner controls it.
 func (w *world) checkEvent(uid types.UID, reason, name string) {
-	if reason != podtrailv1alpha1.SuccessfulCreateReason {
+	if reason != podtrailv1alpha1.SuccessfulCreateReason || w.mutant.renames {
 		return
 	}
 	for _, c := range slices.Backward(w.server.history) {

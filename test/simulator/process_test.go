@@ -283,9 +283,9 @@ func (*sink) Init(logr.RuntimeInfo) {}
 func (*sink) Enabled(int) bool { return true }
 
 // Info implements logr.LogSink.
-func (s *sink) Info(_ int, message string, keysAndValues ...any) {
+func (s *sink) Info(_ int, message string, _ ...any) {
 	if message == "Skipped" {
-		s.proc.world.logf("%s: skipped: %v", s.proc, keysAndValues[1])
+		s.proc.world.logf("%s: skips %s: a cache has yet to see its own writes", s.proc, s.name)
 	}
 }
 

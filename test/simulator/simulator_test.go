@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 var (
@@ -68,4 +70,16 @@ func TestSimulator(t *testing.T) {
 	}
 	t.Logf("%d steps in %d seeds, %.0f steps/s; %d writes by the controllers; %d overshoots that only two leaders can make together",
 		steps, seeds, float64(steps)/time.Since(began).Seconds(), writes, excused)
+}
+
+// TestSameSeed checks that a seed stands for one run: what it reports can be replayed.
+func TestSameSeed(t *testing.T) {
+	for seed := uint64(1); seed <= 100; seed++ {
+		first, second := run(t, seed, mutant{}, false), run(t, seed, mutant{}, false)
+		for n := range max(len(first.log), len(second.log)) {
+			if n >= len(first.log) || n >= len(second.log) || first.log[n] != second.log[n] {
+				t.Fatalf("Two runs of seed %d differ from line %d on:\n%s", seed, n, cmp.Diff(first.log[n:min(n+3, len(first.log))], second.log[n:min(n+3, len(second.log))]))
+			}
+		}
+	}
 }

@@ -117,6 +117,12 @@ func (w *world) fail(invariant, format string, args ...any) {
 // settle waits until every goroutine of the run waits for the scheduler, or for time to pass.
 func (w *world) settle() { synctest.Wait() }
 
+// sleep lets time pass, and what wakes up then get as far as it can.
+func (w *world) sleep(d time.Duration) {
+	time.Sleep(d)
+	w.settle()
+}
+
 // step lets one thing happen, and checks the invariants.
 func (w *world) step() {
 	w.steps++
@@ -298,7 +304,7 @@ func (w *world) passTime() bool {
 		n = 4 + w.random.IntN(2)
 	}
 	w.logf("%s pass", d[n])
-	time.Sleep(d[n])
+	w.sleep(d[n])
 	return true
 }
 
