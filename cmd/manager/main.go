@@ -73,7 +73,8 @@ func newManager(cfg *rest.Config, o options, keeper *certs.Keeper) (manager.Mana
 		return nil, fmt.Errorf("registering the API types: %w", err)
 	}
 	cfg.QPS, cfg.Burst = o.kubeAPIQPS, o.kubeAPIBurst
-	mgr, err := ctrl.NewManager(cfg, managerOptions(o, s, keeper))
+	kept := keepRecords(cfg, o)
+	mgr, err := ctrl.NewManager(cfg, managerOptions(o, s, keeper, kept))
 	if err != nil {
 		return nil, fmt.Errorf("making the manager: %w", err)
 	}
@@ -83,7 +84,9 @@ func newManager(cfg *rest.Config, o options, keeper *certs.Keeper) (manager.Mana
 	if err := addChecks(mgr, keeper); err != nil {
 		return nil, err
 	}
-	if err := controllers.SetupWithManager(mgr, controllers.Options{MaxConcurrentReconciles: o.maxConcurrentReconciles}); err != nil {
+	if err := controllers.SetupWithManager(mgr, controllers.Options{
+		MaxConcurrentReconciles: o.maxConcurrentReconciles, Records: kept,
+	}); err != nil {
 		return nil, fmt.Errorf("setting up the controller: %w", err)
 	}
 	if err := webhooks.SetupWithManager(mgr, o.webhooks()); err != nil {

@@ -6,9 +6,12 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net/http"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
@@ -17,10 +20,25 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/webhook"
 
 	"podtrail.dev/podtrail/controllers"
+	"podtrail.dev/podtrail/controllers/records"
 	"podtrail.dev/podtrail/webhooks/certs"
 )
 
-func managerOptions(o options, s *runtime.Scheme, keeper *certs.Keeper) manager.Options {
+// keepRecords returns the buffer of reconcile records and lets the requests carry Audit-IDs of our own; nil if none
+// are to be kept.
+func keepRecords(cfg *rest.Config, o options) *records.Buffer {
+	if o.reconcileRecords == 0 {
+		return nil
+	}
+	cfg.Wrap(records.Transport)
+	return records.NewBuffer(controllers.Name, o.reconcileRecords, clock.RealClock{})
+}
+
+func managerOptions(o options, s *runtime.Scheme, keeper *certs.Keeper, kept *records.Buffer) manager.Options {
+	served := map[string]http.Handler{}
+	if kept != nil {
+		served["/v1/records"] = kept
+	}
 	byObject := controllers.CacheByObject()
 	byObject[&corev1.Secret{}] = keeper.CacheOptions()
 	return manager.Options{
@@ -34,6 +52,7 @@ func managerOptions(o options, s *runtime.Scheme, keeper *certs.Keeper) manager.
 			SecureServing:  true,
 			FilterProvider: filters.WithAuthenticationAndAuthorization,
 			TLSOpts:        []func(*tls.Config){hardenTLS},
+			ExtraHandlers:  served,
 		},
 		WebhookServer: webhook.NewServer(webhook.Options{
 			Port: o.webhookPort,

@@ -32,6 +32,7 @@ type options struct {
 	certDir                 string
 	leaderElect             bool
 	maxConcurrentReconciles int
+	reconcileRecords        int
 	kubeAPIQPS              float32
 	kubeAPIBurst            int
 	metricsAddress          string
@@ -51,6 +52,7 @@ func parseOptions(args []string) (options, error) {
 	fs.StringVar(&o.certDir, "cert-dir", "/run/podtrail", "folder that can be written, for the public webhook certificate")
 	fs.BoolVar(&o.leaderElect, "leader-elect", true, "let only one replica run the controller; the webhooks run on all")
 	fs.IntVar(&o.maxConcurrentReconciles, "max-concurrent-reconciles", 5, "how many TeachingReplicaSets are reconciled at once")
+	fs.IntVar(&o.reconcileRecords, "reconcile-records-bytes", 4<<20, "memory for the records of reconciles, served as /v1/records beside the metrics; 0: keep none")
 	fs.Float32Var(&o.kubeAPIQPS, "kube-api-qps", -1, "requests per second to the API server; -1: no limit but the server's own priority and fairness")
 	fs.IntVar(&o.kubeAPIBurst, "kube-api-burst", 100, "requests above --kube-api-qps in a burst")
 	fs.StringVar(&o.metricsAddress, "metrics-bind-address", ":8443", "address of the authenticated metrics")
@@ -81,6 +83,9 @@ func (o *options) complete() error {
 	}
 	if o.maxConcurrentReconciles < 1 {
 		errs = append(errs, fmt.Errorf("--max-concurrent-reconciles is %d: give 1 or more", o.maxConcurrentReconciles))
+	}
+	if o.reconcileRecords < 0 {
+		errs = append(errs, fmt.Errorf("--reconcile-records-bytes is %d: give a number of bytes, or 0 to keep no records", o.reconcileRecords))
 	}
 	if o.webhookPort < 1 || o.webhookPort > 65535 {
 		errs = append(errs, fmt.Errorf("--webhook-port is %d: give 1 to 65535", o.webhookPort))

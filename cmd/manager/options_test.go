@@ -31,7 +31,7 @@ func TestParseOptions(t *testing.T) {
 		"debug":                  {image: "img", args: []string{"--log-level=debug"}, check: func(o options) bool { return o.level == zapcore.DebugLevel }},
 		"a number as log level":  {image: "img", args: []string{"--log-level=4"}, check: func(o options) bool { return o.level == -4 }},
 		"no image":               {wantErr: []string{"--sidecar-image is empty: give it, or set SIDECAR_IMAGE"}},
-		"all errors at once":     {args: []string{"--max-concurrent-reconciles=0", "--log-level=loud", "--log-format=xml", "--webhook-port=0", "--scheduler-name="}, wantErr: []string{"--sidecar-image", "--max-concurrent-reconciles is 0", `--log-level is "loud"`, `--log-format is "xml"`, "--webhook-port is 0", "--scheduler-name"}},
+		"all errors at once":     {args: []string{"--max-concurrent-reconciles=0", "--log-level=loud", "--log-format=xml", "--webhook-port=0", "--scheduler-name=", "--reconcile-records-bytes=-1"}, wantErr: []string{"--sidecar-image", "--max-concurrent-reconciles is 0", `--log-level is "loud"`, `--log-format is "xml"`, "--webhook-port is 0", "--scheduler-name", "--reconcile-records-bytes is -1"}},
 		"an unknown flag":        {image: "img", args: []string{"--nope"}, wantErr: []string{"unknown flag: --nope"}},
 		"an argument":            {image: "img", args: []string{"run"}, wantErr: []string{`unknown argument "run"`}},
 		"not a number":           {image: "img", args: []string{"--kube-api-qps=fast"}, wantErr: []string{"--kube-api-qps"}},
