@@ -33,7 +33,7 @@ demo: ## From nothing to two traced Pods: cluster, deploy, samples, trails, a re
 
 .PHONY: env
 env: ## Print the shell lines that select the cluster: eval "$(make -s env)".
-	@echo 'export KUBECONFIG=$(CURDIR)/bin/$(CLUSTER_NAME).kubeconfig PATH=$(CURDIR)/bin:$$PATH'
+	@echo 'export KUBECONFIG="$(CURDIR)/bin/$(CLUSTER_NAME).kubeconfig" PATH="$(CURDIR)/bin:$$PATH"'
 
 ##@ Cluster
 
@@ -60,7 +60,7 @@ build: ## Build the podtrail command into bin/.
 	go build $(GO_FLAGS) -ldflags "-X main.version=$(VERSION)" -o bin/podtrail ./cmd/podtrail
 
 .PHONY: run
-run: ## Run the manager on this machine; it leads once the cluster's own is scaled to 0.
+run: ## Run the manager on this machine; it leads, without webhooks, once the cluster's own is scaled to 0.
 	KUBECONFIG=bin/$(CLUSTER_NAME).kubeconfig go run $(GO_FLAGS) ./cmd/manager --cert-dir=bin/run \
 		--sidecar-image=localhost:5001/podtrail/sampleapp:dev --log-format=console
 
@@ -93,6 +93,7 @@ generate: ## Generate deep copies.
 .PHONY: manifests
 manifests: ## Generate the CRD.
 	$(TOOL) controller-gen crd:generateEmbeddedObjectMeta=true paths=./api/... output:crd:dir=config/crd/bases
+	GOWORK=off go run $(GO_FLAGS) ./hack/bound-crd config/crd/bases/apps.podtrail.dev_teachingreplicasets.yaml
 
 .PHONY: docs-output
 docs-output: ## Write the outputs that documents show, from the cluster that make demo leaves.

@@ -9,7 +9,7 @@
 . "$ROOT/hack/lib/rootfs.sh"
 . "$ROOT/hack/lib/container-images.sh"
 
-[ "$(id -u)" = 0 ] || die "a node image is built as root, because its root filesystem holds other users' files: sudo make cluster-up"
+[ "$(id -u)" = 0 ] || die "a node image is built as root, because its root filesystem holds other users' files: do all of it as root (sudo -i), or use a machine where a registry answers"
 install_packages mmdebstrap=mmdebstrap gcc=gcc strip=binutils pkg-config=pkg-config
 pkg-config --exists libseccomp || install_packages '=libseccomp-dev' '=libc6-dev'
 connect_docker

@@ -7,11 +7,16 @@
 . "$ROOT/hack/lib/cluster.sh"
 
 if ! use_running_docker; then
-	if [ -d "$STATE" ]; then
+	if [ -d "$STATE" ] && [ -d "$OWN_DOCKER_DATA" ] && can_install_packages; then
+		# After a reboot, say: the cluster's containers are in the data of our own daemon, which does not run.
+		connect_docker
+	elif [ -d "$STATE" ]; then
 		die "the cluster $CLUSTER_NAME cannot be removed while no Docker daemon answers: start Docker, then repeat"
 	fi
-	say "no cluster $CLUSTER_NAME here"
-	exit 0
+	[ -d "$STATE" ] || {
+		say "no cluster $CLUSTER_NAME here"
+		exit 0
+	}
 fi
 if [ -z "$(cluster_nodes)" ] && [ ! -d "$STATE" ]; then
 	say "no cluster $CLUSTER_NAME here"

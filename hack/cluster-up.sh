@@ -49,16 +49,17 @@ pullable() {
 	wait "$pid"
 }
 
-# choose_node_image sets node_image, built and cni.
+# choose_node_image sets node_image, built and proxy_mode: kube-proxy's mode is kind's default with kind's image,
+# which also runs on kernels before 5.13; the built image has the tools of nftables alone.
 choose_node_image() {
 	if [ "$NODE_IMAGE" != build ] && pullable; then
-		node_image=$KIND_NODE_IMAGE built=false
+		node_image=$KIND_NODE_IMAGE built=false proxy_mode=iptables
 		return
 	fi
 	[ "$NODE_IMAGE" != pull ] || die "NODE_IMAGE=pull, but Docker cannot pull $KIND_NODE_IMAGE: $(tail -n 1 "$CACHE/logs/pull.log")"
 	[ "$NODE_IMAGE" = build ] || say "no registry answers ($(tail -n 1 "$CACHE/logs/pull.log" | cut -c1-100)): building the node image"
 	"$ROOT/hack/build-node-image.sh"
-	node_image=$(node_image_reference) built=true
+	node_image=$(node_image_reference) built=true proxy_mode=nftables
 }
 
 # write_configuration fills the state folder with what the nodes mount.
@@ -71,7 +72,7 @@ write_configuration() {
 	rm "$STATE/node/certs.d/hosts.toml"
 	local restrict=false
 	lacks_sys_resource && restrict=true
-	sed -e "s#@STATE@#$STATE#; s#@DISABLE_DEFAULT_CNI@#$built#; s#@RESTRICT_OOM_SCORE_ADJ@#$restrict#" \
+	sed -e "s#@STATE@#$STATE#; s#@DISABLE_DEFAULT_CNI@#$built#; s#@KUBE_PROXY_MODE@#$proxy_mode#; s#@RESTRICT_OOM_SCORE_ADJ@#$restrict#" \
 		"$ROOT/config/kind/cluster.yaml" >"$STATE/cluster.yaml"
 }
 
@@ -99,7 +100,8 @@ create_cluster() {
 	kind create cluster --name "$CLUSTER_NAME" --image "$node_image" --config "$STATE/cluster.yaml" --kubeconfig "$CLUSTER_KUBECONFIG"
 }
 
-if use_running_docker && [ -x "$BIN/kubectl" ]; then
+if use_running_docker && [ -f "$STATE/complete" ] && command -v go >/dev/null; then
+	[ -x "$BIN/kubectl" ] || PARTS=1 part "kubectl $KUBERNETES_VERSION" install_kubectl
 	trouble=$(cluster_problem)
 	if [ -z "$trouble" ]; then
 		report_up
@@ -108,6 +110,7 @@ if use_running_docker && [ -x "$BIN/kubectl" ]; then
 fi
 check_preconditions
 connect_docker
+PART=0
 PARTS=1 part "kubectl $KUBERNETES_VERSION" install_kubectl
 
 if [ -n "$(cluster_nodes)" ]; then

@@ -32,7 +32,7 @@ for name in $ASSETS; do
 done
 mkdir -p "$built.part"
 for name in $ASSETS; do
-	ln "$(component_path "$name" "$goos")" "$built.part/$name"
+	ln -f "$(component_path "$name" "$goos")" "$built.part/$name"
 done
 mv "$built.part" "$built"
 echo "$built"

@@ -27,7 +27,7 @@ same "kind's default node image" "$KIND_NODE_IMAGE" "$(sed -n 's/^const Image = 
 
 kubeadm_constants=$(cd hack/node-image/kubernetes && GOWORK=off go list -m -f '{{.Dir}}' k8s.io/kubernetes)/cmd/kubeadm/app/constants/constants.go
 for pair in "PauseVersion $PAUSE_VERSION" "DefaultEtcdVersion $ETCD_IMAGE_VERSION" "CoreDNSVersion $COREDNS_VERSION"; do
-	same "kubeadm's ${pair%% *}" "${pair#* }" "$(sed -n "s/^\t${pair%% *} *= *\"\(.*\)\"$/\1/p" "$kubeadm_constants")"
+	same "kubeadm's ${pair%% *}" "${pair#* }" "$(sed -n "s/^[[:space:]]*${pair%% *} *= *\"\(.*\)\"$/\1/p" "$kubeadm_constants")"
 done
 grep -q "Kubernetes ${KUBERNETES_VERSION#v}" README.md || same "Kubernetes version in README.md" "${KUBERNETES_VERSION#v}" ""
 exit $wrong

@@ -57,7 +57,7 @@ tidy_modules() {
 		echo "$module"
 		(cd "$module" && GOWORK=off go mod tidy -diff)
 	done
-	go work sync && git diff --exit-code go.work go.work.sum
+	in_copy go work sync
 }
 licences() {
 	local without

@@ -3,14 +3,10 @@
 // Package v1alpha1 holds the API of TeachingReplicaSet: apps/v1 ReplicaSet's specification and status, field by
 // field, as a custom resource that a reader can change.
 //
-// The CustomResourceDefinition in config/crd/bases is made from the markers in this package. `go generate` runs
-// controller-gen and then crdbounds, which sets the bounds inside metav1.LabelSelector and the template's labels
+// The CustomResourceDefinition in config/crd/bases is made from the markers in this package. `make manifests` runs
+// controller-gen and then hack/bound-crd, which sets the bounds inside metav1.LabelSelector and the template's labels
 // that markers cannot reach and without which the API server refuses the CEL rules as too costly.
 //
 // +kubebuilder:object:generate=true
 // +groupName=apps.podtrail.dev
 package v1alpha1
-
-//go:generate env GOWORK=off go tool -modfile=../../go.tools.mod controller-gen object:headerFile=../../hack/boilerplate.go.txt paths=.
-//go:generate env GOWORK=off go tool -modfile=../../go.tools.mod controller-gen crd:generateEmbeddedObjectMeta=true paths=. output:crd:artifacts:config=../../config/crd/bases
-//go:generate env GOWORK=off go run ../crdbounds ../../config/crd/bases/apps.podtrail.dev_teachingreplicasets.yaml

@@ -46,7 +46,7 @@ nodes_are_ready() {
 kubelets_report_since() {
 	local late
 	late=$(kubectl get leases -n kube-node-lease -o 'jsonpath={range .items[*]}{.spec.renewTime} {.metadata.name}{"\n"}{end}' |
-		awk -v since="$1" '$1 < since {print $2}' | tr '\n' ' ')
+		awk -v since="$1" '$1 < since {print $2}' | tr '\n' ' ') || { echo "the API server does not answer" && return 1; }
 	[ -z "$late" ] || { echo "silent: $late" && return 1; }
 }
 

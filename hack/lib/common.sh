@@ -82,7 +82,7 @@ PARTS=0
 # The output goes to a log that is shown when the part fails. A command that did nothing because
 # the cache had it says so by writing "cached" to file descriptor 3.
 part() {
-	local name=$1 begin=$SECONDS log note status=0
+	local name=$1 begin=$SECONDS log note pid status=0
 	shift
 	PART=$((PART + 1))
 	mkdir -p "$CACHE/logs"
@@ -90,8 +90,14 @@ part() {
 	note=$CACHE/logs/part.$$.note
 	printf '[%2d/%2d] %-32s ' "$PART" "$PARTS" "$name"
 	# In the background and awaited, because bash ignores errexit inside a tested command.
-	"$@" >"$log" 2>&1 3>"$note" &
-	wait $! || status=$?
+	# As a job, which is a process group, so that Ctrl-C can end all of it.
+	set -m
+	"$@" >"$log" 2>&1 3>"$note" </dev/null &
+	pid=$!
+	set +m
+	trap 'kill -- "-$pid" 2>/dev/null; exit 130' INT TERM
+	wait "$pid" || status=$?
+	trap - INT TERM
 	if [ "$status" != 0 ]; then
 		printf 'failed after %d s\n' $((SECONDS - begin))
 		tail -n 40 "$log" >&2

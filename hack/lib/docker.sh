@@ -17,9 +17,20 @@ connect_docker() {
 	if use_running_docker; then
 		return
 	fi
-	can_install_packages || die "no Docker daemon answers${DOCKER_HOST:+ at $DOCKER_HOST}. Install and start Docker Engine or Docker Desktop (https://docs.docker.com/engine/install), check with: docker info"
+	can_install_packages || die "$(docker_remedy)"
 	install_packages dockerd=docker.io iptables=iptables
+	# From Debian 13 on docker.io no longer brings the client.
+	install_packages docker=docker-cli
 	start_own_docker
+}
+
+# docker_remedy says why no Docker can be used and what to do.
+docker_remedy() {
+	if command -v docker >/dev/null && docker info 2>&1 | grep -qi 'permission denied'; then
+		echo "your user may not use Docker: sudo usermod -aG docker \$USER, log in anew, and check with: docker info"
+		return
+	fi
+	echo "no Docker daemon answers${DOCKER_HOST:+ at $DOCKER_HOST}: install and start Docker Engine or Docker Desktop (https://docs.docker.com/engine/install), check with: docker info"
 }
 
 # use_running_docker selects a Docker daemon that runs already; it starts nothing.
@@ -67,10 +78,19 @@ stop_own_docker() {
 # remove_docker_rules takes out the packet filter rules that a Docker daemon leaves behind when it ends, and
 # gives the FORWARD chain the policy that it had before.
 remove_docker_rules() {
-	iptables-save | grep -v DOCKER | iptables-restore
+	local table rule
+	# Another daemon, started later, uses the same chains.
+	! pgrep -x dockerd >/dev/null || return 0
+	for table in filter nat; do
+		# The jumps into Docker's chains, then the chains. xargs takes the quotes that iptables prints apart.
+		iptables -t $table -S | sed -n '/-j DOCKER/s/^-A /-D /p' | while read -r rule; do
+			echo "$rule" | xargs iptables -t $table
+		done
+		for rule in $(iptables -t $table -S | sed -n 's/^-N \(DOCKER.*\)/\1/p'); do iptables -t $table -F "$rule"; done
+		for rule in $(iptables -t $table -S | sed -n 's/^-N \(DOCKER.*\)/\1/p'); do iptables -t $table -X "$rule"; done
+	done
 	# One line of iptables -S, which is what iptables takes: "-P FORWARD ACCEPT".
-	# shellcheck disable=SC2046
-	iptables $(cat "$OWN_DOCKER_RUN/forward-policy")
+	xargs iptables <"$OWN_DOCKER_RUN/forward-policy"
 }
 
 process_gone() { ! kill -0 "$1" 2>/dev/null; }

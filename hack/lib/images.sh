@@ -3,20 +3,18 @@
 
 OWN_IMAGES="manager recorder sampleapp scheduler"
 
-# own_image_source NAME prints the folder of the module and the package that the image's program is built from.
-own_image_source() {
+# own_image_module NAME prints the folder of the module that the image's program is in; it is cmd/NAME there.
+own_image_module() {
 	case $1 in
-	scheduler) echo "$ROOT/scheduler-plugin ./cmd/scheduler" ;;
-	*) echo "$ROOT ./cmd/$1" ;;
+	scheduler) echo "$ROOT/scheduler-plugin" ;;
+	*) echo "$ROOT" ;;
 	esac
 }
 
 # build_program NAME OUTPUT compiles one program for the nodes.
 build_program() {
-	local folder package
-	read -r folder package < <(own_image_source "$1")
-	(cd "$folder" && GOWORK=off GOOS=linux go build -buildvcs=false \
-		-ldflags "-s -w -X main.version=$PODTRAIL_VERSION $(kube_version_flags)" -o "$2" "$package")
+	(cd "$(own_image_module "$1")" && GOWORK=off GOOS=linux go build -buildvcs=false \
+		-ldflags "-s -w -X main.version=$PODTRAIL_VERSION $(kube_version_flags)" -o "$2" "./cmd/$1")
 }
 
 # push_own_image NAME builds and pushes one image and leaves its digest in FOLDER/NAME.digest.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command crdbounds sets, in the generated CustomResourceDefinition of TeachingReplicaSet, the bounds that
+// Command bound-crd sets, in the generated CustomResourceDefinition of TeachingReplicaSet, the bounds that
 // controller-gen has no markers for, because they lie inside types of other modules: metav1.LabelSelector and the
 // template's labels. The API server estimates from such bounds what a CEL rule may cost, and refuses the definition
 // without them. Lengths are those that Kubernetes allows for label keys and values; numbers are far above what is
