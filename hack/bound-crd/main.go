@@ -40,11 +40,11 @@ var bounds = []struct {
 
 func main() {
 	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: crdbounds FILE")
+		fmt.Fprintln(os.Stderr, "usage: bound-crd FILE")
 		os.Exit(2)
 	}
 	if err := rewrite(os.Args[1]); err != nil {
-		fmt.Fprintln(os.Stderr, "crdbounds:", err)
+		fmt.Fprintln(os.Stderr, "bound-crd:", err)
 		os.Exit(1)
 	}
 }

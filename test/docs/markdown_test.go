@@ -56,6 +56,9 @@ func TestDocuments(t *testing.T) {
 					t.Errorf("make %s: the Makefile has no such target", match[1])
 				}
 			}
+			if placeholder := regexp.MustCompile(`\bTIME_[A-Z]+\b|TODO|TBD`).FindString(text); placeholder != "" {
+				t.Errorf("%s is still to be filled in", placeholder)
+			}
 			for _, script := range regexp.MustCompile(`hack/[a-z-]+\.sh`).FindAllString(text, -1) {
 				if _, err := os.Stat(filepath.Join(root, script)); err != nil {
 					t.Errorf("%s does not exist", script)
