@@ -50,22 +50,30 @@ type ranked struct {
 // ChooseDeletions picks the count Pods that should go first. The order is ActivePodsWithRanks in
 // controller_utils.go; as there, the Pods are not ordered if all of them go.
 func ChooseDeletions(active, related []*corev1.Pod, count int, now time.Time) []Deletion {
-	if count >= len(active) {
-		deletions := make([]Deletion, 0, len(active))
-		for _, pod := range active {
-			deletions = append(deletions, Deletion{Pod: pod, Rule: RuleAll})
-		}
-		return deletions
+	if count < len(active) {
+		return DeletionOrder(active, related, now)[:count]
 	}
+	deletions := make([]Deletion, 0, len(active))
+	for _, pod := range active {
+		deletions = append(deletions, Deletion{Pod: pod, Rule: RuleAll})
+	}
+	return deletions
+}
+
+// DeletionOrder puts all Pods into the order in which they would go, each with the rule that places it before the
+// next. The last has no rule.
+func DeletionOrder(active, related []*corev1.Pod, now time.Time) []Deletion {
 	order := rank(active, related)
 	sort.Slice(order, func(i, j int) bool {
 		less, _ := goesFirst(&order[i], &order[j], now)
 		return less
 	})
-	deletions := make([]Deletion, 0, count)
-	for i := range count {
-		_, rule := goesFirst(&order[i], &order[i+1], now)
-		deletions = append(deletions, Deletion{Pod: order[i].pod, Rule: rule})
+	deletions := make([]Deletion, len(order))
+	for i := range order {
+		deletions[i].Pod = order[i].pod
+		if i+1 < len(order) {
+			_, deletions[i].Rule = goesFirst(&order[i], &order[i+1], now)
+		}
 	}
 	return deletions
 }

@@ -72,6 +72,6 @@ cluster itself produced.`,
 	root.SetOut(streams.Out)
 	root.SetErr(streams.ErrOut)
 	flags.AddFlags(root.PersistentFlags())
-	root.AddCommand(newTrail(flags, streams), newVersion(streams))
+	root.AddCommand(newTrail(flags, streams), newExplain(flags, streams), newVersion(streams))
 	return root
 }
