@@ -11,7 +11,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	podtrailv1alpha1 "podtrail.dev/podtrail/api/v1alpha1"
@@ -48,6 +50,11 @@ func testTeachingReplicaSetAdmission(t *testing.T) {
 	broken.Spec.Template.Spec.Containers[0].Image = " "
 	err := c.Create(ctx, broken)
 	expectRefused(t, err, `spec.template.spec.containers[0].image: Invalid value: " "`)
+	// A write without a spec is a matter of the schema: the hooks' matchConditions must not stumble over it.
+	err = c.Patch(ctx, trs, client.RawPatch(types.JSONPatchType, []byte(`[{"op": "remove", "path": "/spec"}]`)))
+	if !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "spec: Required value") {
+		t.Errorf("an update without spec: %v, want the schema's refusal", err)
+	}
 	broken.Namespace = newNamespace(t)
 	if err := c.Create(ctx, broken); err != nil {
 		t.Errorf("outside opted-in namespaces it is not checked, yet: %v", err)
@@ -110,5 +117,58 @@ func testWithoutManager(t *testing.T) {
 		if err := k8sClient.Create(ctx, wrappers.MakePod(name, "own").Obj(), dryRun); err != nil {
 			t.Errorf("a Pod of %s: %v", name, err)
 		}
+	}
+}
+
+// tended are objects that other controllers and the garbage collector go on to write while the manager is away.
+type tended struct {
+	pod *corev1.Pod
+	trs *podtrailv1alpha1.TeachingReplicaSet
+}
+
+// objectsToOutlive makes them in an opted-in namespace; it needs the manager.
+func objectsToOutlive(t *testing.T) tended {
+	t.Helper()
+	namespace := demoNamespace(t)
+	o := tended{pod: limitedPod(namespace, "existing"), trs: wrappers.MakeTeachingReplicaSet(namespace, "existing").Obj()}
+	o.pod.Finalizers, o.trs.Finalizers = []string{"podtrail.dev/test"}, []string{"podtrail.dev/test"}
+	create(t.Context(), t, o.pod, o.trs)
+	return o
+}
+
+// testTendedWithoutManager: a namespace that opted in can be cleaned up, and Jobs in it end, whatever becomes of the
+// manager. Only what the rules are about waits for it.
+func testTendedWithoutManager(t *testing.T, o tended) {
+	ctx := t.Context()
+	update(ctx, t, o.pod, func(p *corev1.Pod) { metav1.SetMetaDataLabel(&p.ObjectMeta, "a", "b") })
+	update(ctx, t, o.pod, func(p *corev1.Pod) {
+		p.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(o.trs, podtrailv1alpha1.GroupVersion.WithKind("TeachingReplicaSet"))}
+	})
+	update(ctx, t, o.trs, func(s *podtrailv1alpha1.TeachingReplicaSet) { metav1.SetMetaDataLabel(&s.ObjectMeta, "a", "b") })
+	o.trs.Status.Replicas = 1
+	if err := k8sClient.Status().Update(ctx, o.trs); err != nil {
+		t.Errorf("Writing the status: %v", err)
+	}
+
+	changed := o.trs.DeepCopy()
+	changed.Spec.Template.Spec.Containers[0].Image = "registry.example/other:1"
+	err := k8sClient.Update(ctx, changed)
+	if err == nil || !strings.Contains(err.Error(), `failed calling webhook "default.teachingreplicasets.podtrail.dev"`) {
+		t.Errorf("another template: %v, want a refusal that names the webhook", err)
+	}
+	expectGone(t, o.pod, func(p *corev1.Pod) { p.Finalizers = nil })
+	expectGone(t, o.trs, func(s *podtrailv1alpha1.TeachingReplicaSet) { s.Finalizers = nil })
+}
+
+// expectGone deletes obj, whose finalizer holds it, and lets it go as a controller would.
+func expectGone[T client.Object](t *testing.T, obj T, release func(T)) {
+	t.Helper()
+	if err := k8sClient.Delete(t.Context(), obj, client.GracePeriodSeconds(0)); err != nil {
+		t.Fatalf("Deleting %T %s: %v", obj, obj.GetName(), err)
+	}
+	get(t.Context(), t, obj)
+	update(t.Context(), t, obj, release)
+	if err := k8sClient.Get(t.Context(), client.ObjectKeyFromObject(obj), obj); !apierrors.IsNotFound(err) {
+		t.Errorf("%T %s is still there: %v", obj, obj.GetName(), err)
 	}
 }

@@ -34,8 +34,10 @@ func TestWebhooks(t *testing.T) {
 	t.Run("TeachingReplicaSets", testTeachingReplicaSetAdmission)
 	t.Run("system namespaces", testSystemNamespaces)
 	t.Run("a lost certificate is made anew", testLostCertificate)
+	existing := objectsToOutlive(t)
 	stop()
 	t.Run("without the manager", testWithoutManager)
+	t.Run("what exists can be tended without the manager", func(t *testing.T) { testTendedWithoutManager(t, existing) })
 }
 
 func cpuLimit(amount string) corev1.ResourceRequirements {
@@ -272,4 +274,11 @@ func testSubresources(t *testing.T) {
 		t.Errorf("a resize to another limit: %v", err)
 	}
 	expectRefused(t, resize("0", "0"), `rule cpu-limits: container "app" has no CPU limit`)
+
+	// Why config/webhook leaves plain updates out: the API server itself lets none of them change resources.
+	get(ctx, t, limited)
+	limited.Spec.Containers[0].Resources.Limits[corev1.ResourceCPU] = resource.MustParse("0")
+	if err := k8sClient.Update(ctx, limited); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "pod updates may not change fields other than") {
+		t.Errorf("a plain update of resources: %v, want the API server's own refusal", err)
+	}
 }
