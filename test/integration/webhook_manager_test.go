@@ -20,7 +20,9 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -74,6 +76,36 @@ func TestManager(t *testing.T) {
 	for line := range strings.Lines(stderr.String()) {
 		if strings.Contains(line, "forbidden") {
 			t.Errorf("a right is missing: %s", line)
+		}
+	}
+}
+
+// TestManagersRightsAreInOnePlace: whoever reads the roles of config/rbac sees all that the manager may do.
+func TestManagersRightsAreInOnePlace(t *testing.T) {
+	roles, bound := map[string]bool{}, []string{}
+	for _, obj := range readManifests(t, "rbac/*.yaml") {
+		switch obj.GetKind() {
+		case "Role", "ClusterRole":
+			roles[obj.GetKind()+" "+obj.GetName()] = true
+		case "RoleBinding", "ClusterRoleBinding":
+			// Both have the same fields.
+			var binding rbacv1.ClusterRoleBinding
+			if err := runtime.DefaultUnstructuredConverter.FromUnstructured(obj.Object, &binding); err != nil {
+				t.Fatalf("Reading %s %s: %v", obj.GetKind(), obj.GetName(), err)
+			}
+			for _, subject := range binding.Subjects {
+				if subject.Name == "podtrail-manager" {
+					bound = append(bound, binding.RoleRef.Kind+" "+binding.RoleRef.Name)
+				}
+			}
+		}
+	}
+	if len(bound) == 0 {
+		t.Error("the manager is bound to no role")
+	}
+	for _, role := range bound {
+		if !roles[role] {
+			t.Errorf("the manager is bound to %s, whose rules are not in config/rbac", role)
 		}
 	}
 }
