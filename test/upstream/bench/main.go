@@ -35,6 +35,9 @@ var errUsage = errors.New("wrong use of bench-controller")
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	// Ctrl-C also ends what the output is piped to. Writing to it must then fail and not end this process, which still
+	// has an API server to stop.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	err := run(ctx, os.Args[1:])
 	stop()
 	switch {

@@ -153,7 +153,7 @@ func (b *bench) firstObject(ctx context.Context, s side, namespace string, proce
 	if err != nil {
 		return err
 	}
-	if after.Since(before).Dispatched == 0 {
+	if after.Since(before).Sent == 0 {
 		return errors.New("the API server does not give the controllers the priority that was made for them")
 	}
 	return b.cleanUp(ctx, s, first, o)

@@ -24,12 +24,14 @@ func eventWrites(m measurement) float64 {
 }
 
 func otherRequests(m measurement) float64 {
-	return float64(m.requests.Dispatched) - podWrites(m) - statusWrites(m) - eventWrites(m)
+	return float64(m.requests.Sent) - podWrites(m) - statusWrites(m) - eventWrites(m)
 }
+
+func refused(m measurement) float64 { return float64(m.requests.Refused) }
 
 // perPod is the number of requests for each Pod, besides events.
 func perPod(m measurement) float64 {
-	return (float64(m.requests.Dispatched) - eventWrites(m)) / float64(m.pods)
+	return (float64(m.requests.Sent) - eventWrites(m)) / float64(m.pods)
 }
 
 func exist(m measurement) float64     { return m.exist.Seconds() }
@@ -54,6 +56,7 @@ var measured = []column{
 	{"status writes", "%.0f", statusWrites},
 	{"events", "%.0f", eventWrites},
 	{"other", "%.0f", otherRequests},
+	{"of these refused", "%.0f", refused},
 	{"requests per Pod", "%.3f", perPod},
 	{"controller CPU, s", "%.2f", processor},
 	{"API server CPU, s", "%.2f", apiServer},

@@ -14,15 +14,16 @@ import (
 
 // Counters are numbers of requests that the API server has answered.
 type Counters struct {
-	// Dispatched is how many the controllers have sent: priority and fairness counts by who asks.
-	Dispatched int
+	// Sent is how many the controllers have sent, which priority and fairness counts; Refused is how many of them it
+	// has answered with 429, because too many were waiting.
+	Sent, Refused int
 	// Kinds is how many there were of each kind, such as "POST pods", whoever asked.
 	Kinds map[string]int
 }
 
 // Since is what has been added to earlier.
 func (c Counters) Since(earlier Counters) Counters {
-	added := Counters{Dispatched: c.Dispatched - earlier.Dispatched, Kinds: map[string]int{}}
+	added := Counters{Sent: c.Sent - earlier.Sent, Refused: c.Refused - earlier.Refused, Kinds: map[string]int{}}
 	for kind, count := range c.Kinds {
 		if more := count - earlier.Kinds[kind]; more > 0 {
 			added.Kinds[kind] = more
@@ -44,13 +45,19 @@ func (p *Plane) Counters(ctx context.Context) (Counters, error) {
 	return parseCounters(string(text))
 }
 
+const (
+	answered   = "apiserver_request_total"
+	dispatched = "apiserver_flowcontrol_dispatched_requests_total"
+	rejected   = "apiserver_flowcontrol_rejected_requests_total"
+)
+
 var label = regexp.MustCompile(`(\w+)="([^"]*)"`)
 
 func parseCounters(text string) (Counters, error) {
 	counters := Counters{Kinds: map[string]int{}}
 	for line := range strings.Lines(text) {
 		name, rest, found := strings.Cut(line, "{")
-		if !found || name != "apiserver_request_total" && name != "apiserver_flowcontrol_dispatched_requests_total" {
+		if !found || name != answered && name != dispatched && name != rejected {
 			continue
 		}
 		_, number, _ := strings.Cut(rest, "} ")
@@ -62,13 +69,22 @@ func parseCounters(text string) (Counters, error) {
 		for _, match := range label.FindAllStringSubmatch(rest, -1) {
 			labels[match[1]] = match[2]
 		}
-		if name == "apiserver_request_total" {
-			counters.Kinds[kindOf(labels)] += int(value)
-		} else if labels["flow_schema"] == controllers {
-			counters.Dispatched += int(value)
-		}
+		counters.count(name, labels, int(value))
 	}
 	return counters, nil
+}
+
+func (c *Counters) count(name string, labels map[string]string, value int) {
+	ours := labels["flow_schema"] == controllers
+	switch {
+	case name == answered:
+		c.Kinds[kindOf(labels)] += value
+	case name == dispatched && ours:
+		c.Sent += value
+	case name == rejected && ours:
+		c.Sent += value
+		c.Refused += value
+	}
 }
 
 func kindOf(labels map[string]string) string {
