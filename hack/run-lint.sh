@@ -4,6 +4,6 @@
 linter=$(cd "$ROOT" && GOWORK=off GOOS='' GOARCH='' go tool -n -modfile=go.tools.mod golangci-lint-kube-api-linter)
 for module in . scheduler-plugin test/upstream hack/build-image; do
 	say "lint $module"
-	(cd "$ROOT/$module" && GOWORK=off "$linter" run --config "$ROOT/.golangci.yml" "$@" ./...) || failed="${failed:-} $module"
+	(cd "$ROOT/$module" && GOWORK=off "$linter" run --allow-parallel-runners --config "$ROOT/.golangci.yml" "$@" ./...) || failed="${failed:-} $module"
 done
 [ -z "${failed:-}" ] || die "the linters object in:$failed"
