@@ -24,8 +24,9 @@ import (
 // errPodFailed ends the command with code PodFailed: what was asked for was printed, and tells of a failure.
 var errPodFailed = errors.New("the Pod failed")
 
-// Main runs the command line and returns the exit code: 0 as asked, 1 the Pod failed and its trail was printed, 2
-// wrong use, 3 the cluster or a source can't be reached.
+// Main runs the command line and returns the exit code: 0 as asked, from the sources that could be read; 1 the Pod
+// failed and its trail was printed; 2 wrong use; 3 nothing could be printed, because the cluster or the source that
+// may hold it can't be read (docs/decisions/0008-exit-codes.md).
 func Main(program string, args []string, in io.Reader, out, errOut io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -34,8 +35,8 @@ func Main(program string, args []string, in io.Reader, out, errOut io.Writer) in
 	return exitCode(root.ExecuteContext(ctx), errOut)
 }
 
-// exitCode says what went wrong, as far as stderr takes it, and returns its code. An error that is no collect.Problem comes from cobra and means
-// wrong use.
+// exitCode says what went wrong, as far as stderr takes it, and returns its code. An error that is no collect.Problem
+// comes from cobra and means wrong use.
 func exitCode(err error, errOut io.Writer) int {
 	var problem *collect.Problem
 	switch {

@@ -49,8 +49,8 @@ func (o *trailOptions) command() *cobra.Command {
 KIND is deployment, replicaset, teachingreplicaset or pod, or their short names. A Pod that was refused does not exist
 as an object and is found by its audit events.
 
-Exit codes: 0 as asked; 1 the Pod failed, its trail is printed all the same; 2 wrong use; 3 the cluster can't be
-reached.`,
+Exit codes: 0 the trail was printed, with what sources are missing; 1 the same, and the Pod failed; 2 wrong use; 3 nothing
+could be printed: the cluster can't be reached, or what was asked for may be in a source that can't be read.`,
 		Example: `  podtrail trail deployment/nginx-deployment -n podtrail-demo
   podtrail trail pod/no-limit -n podtrail-demo -v
   podtrail trail trs/web -n podtrail-demo -o yaml`,
@@ -167,6 +167,10 @@ func (o *trailOptions) print(t trail.Trail, problems []*collect.Problem) error {
 	case "yaml":
 		return render.YAML(o.streams.Out, t, shown)
 	case "table":
+		// Rows alone go to stdout, so that a program can read them.
+		for _, p := range shown {
+			_, _ = fmt.Fprintf(o.streams.ErrOut, "missing: %s\nnext:    %s\n", p.What, p.Next)
+		}
 		return render.Table(o.streams.Out, t)
 	}
 	width, terminal := terminalOf(o.streams.Out)

@@ -127,6 +127,14 @@ func TestWhatTheCommandSaysToBadInput(t *testing.T) {
 			api: api{answers: map[string]string{demoPods: pods}}, args: []string{"trail", "pod/web-x7k2p"}, wantCode: 0,
 			wantOut: []string{"pod/web-x7k2p  Ready in 2.00 s", "1–5", "no evidence", "missing: There is no recorder", "make deploy"},
 		},
+		"no recorder: beside a table it is said on stderr": {
+			api: api{answers: map[string]string{demoPods: pods}}, args: []string{"trail", "pod/web-x7k2p", "-o", "table"}, wantCode: 0,
+			wantOut: []string{"9/Run"}, wantError: []string{"missing: There is no recorder", "next:    make deploy"},
+		},
+		"no recorder: JSON holds it": {
+			api: api{answers: map[string]string{demoPods: pods}}, args: []string{"trail", "pod/web-x7k2p", "-o", "json"}, wantCode: 0,
+			wantOut: []string{"There is no recorder"},
+		},
 		"no permission for the token: the trail is printed all the same": {
 			api:  api{answers: map[string]string{demoPods: pods, recorders: list(recorder)}, codes: map[string]int{viewers: 403}},
 			args: []string{"trail", "pod/web-x7k2p"}, wantCode: 0,
@@ -318,6 +326,20 @@ func TestCompletion(t *testing.T) {
 				t.Errorf("exit code %d, offers %q, want %q\n%s", code, out, tc.want, errOut)
 			}
 		})
+	}
+}
+
+// TestHelpTellsTheExitCodes as decision 0008 has them: what was printed from the sources that could be read ends with 0.
+func TestHelpTellsTheExitCodes(t *testing.T) {
+	_, out, _ := call(t, "trail", "--help")
+	said := strings.Join(strings.Fields(out), " ")
+	for _, want := range []string{
+		"0 the trail was printed, with what sources are missing", "1 the same, and the Pod failed", "2 wrong use",
+		"3 nothing could be printed: the cluster can't be reached, or what was asked for may be in a source that can't be read",
+	} {
+		if !strings.Contains(said, want) {
+			t.Errorf("the help lacks %q:\n%s", want, out)
+		}
 	}
 }
 
