@@ -91,6 +91,6 @@ commit_node_image() {
 	docker build --build-arg BASE="$reference-loaded" --tag "$reference" - <"$ROOT/hack/node-image/Dockerfile"
 	docker rmi "$reference-loaded" "$reference-base"
 	# Only the newest is worth its disk space; one that a cluster uses stays.
-	docker images --filter 'reference=podtrail/node' --format '{{.Repository}}:{{.Tag}}' | grep -vxF "$reference" |
+	docker images --filter 'reference=podtrail/node' --format '{{.Repository}}:{{.Tag}}' | awk -v new="$reference" '$0 != new' |
 		while read -r old; do docker rmi "$old" || true; done
 }
