@@ -93,30 +93,39 @@ func (w *watcher) podUpdated(old, updated client.Object, q queue) {
 		return
 	}
 	labelsChanged := !equality.Semantic.DeepEqual(old.GetLabels(), updated.GetLabels())
-	oldRef, ref := metav1.GetControllerOfNoCopy(old), metav1.GetControllerOfNoCopy(updated)
-	refChanged := !equality.Semantic.DeepEqual(oldRef, ref)
 	if updated.GetDeletionTimestamp() != nil {
 		// The owner replaces the Pod now and does not wait until the kubelet has ended it.
 		w.podDeleted(updated, q)
-		if labelsChanged || refChanged {
+		if labelsChanged || !sameController(old, updated) {
 			// Upstream looks at the labels only; an owner that has lost the Pod would report it as terminating for ever.
 			w.podDeleted(old, q)
 		}
 		return
 	}
+	w.podChanged(old, updated, labelsChanged, q)
+}
+
+func sameController(a, b client.Object) bool {
+	return equality.Semantic.DeepEqual(metav1.GetControllerOfNoCopy(a), metav1.GetControllerOfNoCopy(b))
+}
+
+// podChanged wakes the owner that has lost the Pod, and the one that has it; for an orphan those that might adopt it.
+func (w *watcher) podChanged(old, updated client.Object, labelsChanged bool, q queue) {
+	oldRef, ref := metav1.GetControllerOfNoCopy(old), metav1.GetControllerOfNoCopy(updated)
+	refChanged := !sameController(old, updated)
 	if refChanged && oldRef != nil {
 		if owner := w.resolve(old.GetNamespace(), oldRef); owner != nil {
 			w.enqueue(q, owner, eventUpdated, updated)
 		}
 	}
-	if ref != nil {
-		if owner := w.resolve(updated.GetNamespace(), ref); owner != nil {
-			w.enqueueAfter(q, owner, eventUpdated, updated, delay(old, updated, labelsChanged || refChanged))
-		}
-		return
-	}
-	if labelsChanged || refChanged {
+	claimChanged := labelsChanged || refChanged
+	switch {
+	case ref == nil && claimChanged:
 		w.enqueueSelecting(updated, eventUpdated, q)
+	case ref != nil:
+		if owner := w.resolve(updated.GetNamespace(), ref); owner != nil {
+			w.enqueueAfter(q, owner, eventUpdated, updated, delay(old, updated, claimChanged))
+		}
 	}
 }
 

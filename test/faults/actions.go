@@ -4,6 +4,7 @@ package faults
 
 import (
 	"bufio"
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"io"
@@ -37,8 +38,16 @@ func commitThenTimeout(p *Proxy, w http.ResponseWriter, r *http.Request) bool {
 // delay passes the request on late.
 func delay(by time.Duration) Action {
 	return func(p *Proxy, w http.ResponseWriter, r *http.Request) bool {
-		time.Sleep(by)
+		pause(r.Context(), by)
 		return passOn(p, w, r)
+	}
+}
+
+// pause waits, unless the request is given up first.
+func pause(ctx context.Context, duration time.Duration) {
+	select {
+	case <-time.After(duration):
+	case <-ctx.Done():
 	}
 }
 
@@ -74,7 +83,7 @@ func cutWatch(after int) Action {
 func stallWatch(by time.Duration) Action {
 	return func(p *Proxy, w http.ResponseWriter, r *http.Request) bool {
 		return p.relay(w, r, func(frame []byte) ([]byte, bool) {
-			time.Sleep(by)
+			pause(r.Context(), by)
 			return frame, true
 		})
 	}

@@ -112,7 +112,7 @@ func leaderCells() []Cell {
 			{Verb: "watch", Resource: "pods", Every: 1, Do: stallWatch(200 * time.Millisecond)},
 		}},
 		{Name: "two leaders, one slow to write", Leaders: 2, Faults: []Fault{
-			{Verb: "*", Resource: "*", Every: 1, Do: delay(150 * time.Millisecond)},
+			{Verb: AnyWrite, Every: 1, Do: delay(150 * time.Millisecond)},
 		}},
 		{Name: "two leaders, one loses its answers", Leaders: 2, Faults: []Fault{
 			{Verb: "create", Resource: "pods", Every: 2, Times: timesOfRequest, Do: commitThenReset},

@@ -77,7 +77,8 @@ func (r *run) checkDeletingOwner(ctx context.Context) error {
 	if err := r.client.Create(ctx, late); err != nil {
 		return fmt.Errorf("making an orphan for the deleted owner: %w", err)
 	}
-	time.Sleep(time.Second)
+	// It has a second to do what it must not do.
+	pause(ctx, time.Second)
 	if err := r.client.Get(ctx, client.ObjectKeyFromObject(late), late); err != nil {
 		return fmt.Errorf("reading the orphan: %w", err)
 	}
@@ -170,7 +171,7 @@ func (r *run) startControllers(ctx context.Context) (stop func(), err error) {
 // crash is the fault by which the controller dies at one of its writes.
 func (r *run) crash(crashed chan<- struct{}) Fault {
 	return Fault{
-		Verb: "*", Resource: "*", Every: r.cell.Crash, Times: 1,
+		Verb: AnyWrite, Every: r.cell.Crash, Times: 1,
 		Do: func(p *Proxy, _ http.ResponseWriter, req *http.Request) bool {
 			if r.cell.Committed {
 				if resp, err := p.send(req); err == nil {

@@ -3,6 +3,7 @@
 package faults
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -87,43 +88,47 @@ type Totals struct {
 func (h *History) Stop(owner types.UID) Totals {
 	h.stop()
 	<-h.done
-	slices.SortStableFunc(h.events, func(a, b change) int {
-		switch {
-		case a.version < b.version:
-			return -1
-		case a.version > b.version:
-			return 1
-		default:
-			return 0
-		}
-	})
-	var totals Totals
-	active, known := map[types.UID]bool{}, map[types.UID]bool{}
-	wanted, bound := 0, 0
+	slices.SortStableFunc(h.events, func(a, b change) int { return cmp.Compare(a.version, b.version) })
+	c := counter{owner: owner, active: map[types.UID]bool{}, known: map[types.UID]bool{}}
 	for _, e := range h.events {
 		if e.pod == nil {
-			wanted = e.wanted
-			bound = max(wanted, len(active))
-			continue
-		}
-		controlled := isControlledBy(e.pod, owner)
-		if controlled && !known[e.pod.UID] && !isAdopted(e.pod) {
-			totals.Created++
-		}
-		known[e.pod.UID] = true
-		if controlled && !e.gone && replicas.IsActive(e.pod) {
-			if !active[e.pod.UID] && isAdopted(e.pod) {
-				// Adoption may exceed what is asked for, here as upstream; then a Pod is deleted.
-				bound = max(bound, len(active)+1)
-			}
-			active[e.pod.UID] = true
+			c.wanted = e.wanted
+			c.bound = max(c.wanted, len(c.active))
 		} else {
-			delete(active, e.pod.UID)
+			c.count(e.pod, e.gone)
 		}
-		totals.Overshoot = max(totals.Overshoot, len(active)-bound)
-		bound = max(wanted, min(bound, len(active)))
 	}
-	return totals
+	return c.totals
+}
+
+// counter goes through a history.
+type counter struct {
+	owner  types.UID
+	active map[types.UID]bool
+	known  map[types.UID]bool
+	wanted int
+	// bound is how many active Pods there may be: those wanted, and those that are still to go.
+	bound  int
+	totals Totals
+}
+
+func (c *counter) count(pod *corev1.Pod, gone bool) {
+	controlled := isControlledBy(pod, c.owner)
+	if controlled && !c.known[pod.UID] && !isAdopted(pod) {
+		c.totals.Created++
+	}
+	c.known[pod.UID] = true
+	if controlled && !gone && replicas.IsActive(pod) {
+		if !c.active[pod.UID] && isAdopted(pod) {
+			// Adoption may exceed what is asked for, here as upstream; then a Pod is deleted.
+			c.bound = max(c.bound, len(c.active)+1)
+		}
+		c.active[pod.UID] = true
+	} else {
+		delete(c.active, pod.UID)
+	}
+	c.totals.Overshoot = max(c.totals.Overshoot, len(c.active)-c.bound)
+	c.bound = max(c.wanted, min(c.bound, len(c.active)))
 }
 
 func isControlledBy(pod *corev1.Pod, owner types.UID) bool {

@@ -31,6 +31,9 @@ func (c Call) isWrite() bool {
 	return c.Resource != "" && !slices.Contains([]string{"get", "list", "watch"}, c.Verb)
 }
 
+// AnyWrite is the Verb of a fault that happens to every write, whatever its resource.
+const AnyWrite = "any write"
+
 // Fault is something that goes wrong with some of the calls.
 type Fault struct {
 	Verb, Resource string
@@ -39,6 +42,13 @@ type Fault struct {
 	// Times is how many faults there are at most; 0 for no bound.
 	Times int
 	Do    Action
+}
+
+func (f *Fault) matches(call Call) bool {
+	if f.Verb == AnyWrite {
+		return call.isWrite()
+	}
+	return f.Verb == call.Verb && f.Resource == call.Resource
 }
 
 // Action handles a call in another way than passing it on. It returns false if the connection is to be closed without
@@ -172,8 +182,7 @@ func (p *Proxy) next(call Call) Action {
 		p.writes = append(p.writes, call)
 	}
 	for _, fault := range p.faults {
-		if fault.Verb != "*" && fault.Verb != call.Verb || fault.Resource != "*" && fault.Resource != call.Resource ||
-			fault.Verb == "*" && !call.isWrite() {
+		if !fault.matches(call) {
 			continue
 		}
 		if fault.seen++; fault.seen%fault.Every != 0 || fault.Times > 0 && fault.done >= fault.Times {
@@ -242,43 +251,50 @@ func (p *Proxy) relay(w http.ResponseWriter, r *http.Request, change frameFunc) 
 // classify tells from the path and the method what a request asks for.
 func classify(r *http.Request) Call {
 	parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
-	if len(parts) < 3 {
-		return Call{}
-	}
 	// /api/v1/... or /apis/GROUP/VERSION/...
-	parts = parts[map[string]int{"api": 2, "apis": 3}[parts[0]]:]
+	prefix := 2
+	if parts[0] == "apis" {
+		prefix = 3
+	}
+	parts = parts[min(prefix, len(parts)):]
 	if len(parts) > 2 && parts[0] == "namespaces" {
 		parts = parts[2:]
 	}
-	call := Call{}
-	switch {
-	case len(parts) == 0:
-		return call
-	case parts[0] == "pods":
-		call.Resource = "pods"
-	case parts[0] == "teachingreplicasets" || parts[0] == "replicasets":
-		call.Resource = "owners"
-	default:
-		return call
+	if len(parts) == 0 || resources[parts[0]] == "" {
+		return Call{}
 	}
+	call := Call{Resource: resources[parts[0]]}
 	if len(parts) > 1 {
 		call.Name = parts[1]
 	}
 	if len(parts) > 2 {
 		call.Resource += "/" + parts[2]
 	}
-	call.Verb = map[string]string{
-		http.MethodPost: "create", http.MethodPut: "update", http.MethodPatch: "patch", http.MethodDelete: "delete",
-	}[r.Method]
-	if r.Method == http.MethodGet {
-		switch {
-		case r.URL.Query().Get("watch") != "" && r.URL.Query().Get("watch") != "false":
-			call.Verb = "watch"
-		case call.Name != "":
-			call.Verb = "get"
-		default:
-			call.Verb = "list"
-		}
-	}
+	call.Verb = verb(r, call.Name)
 	return call
+}
+
+// resources maps what the faults are about to its name in a Call.
+var resources = map[string]string{"pods": "pods", "teachingreplicasets": "owners", "replicasets": "owners"}
+
+func verb(r *http.Request, name string) string {
+	switch r.Method {
+	case http.MethodPost:
+		return "create"
+	case http.MethodPut:
+		return "update"
+	case http.MethodPatch:
+		return "patch"
+	case http.MethodDelete:
+		return "delete"
+	}
+	watch := r.URL.Query().Get("watch")
+	switch {
+	case watch != "" && watch != "false":
+		return "watch"
+	case name != "":
+		return "get"
+	default:
+		return "list"
+	}
 }
