@@ -4,11 +4,19 @@
 package main
 
 import (
+	"io"
 	"os"
 
 	"podtrail.dev/podtrail/cmd/podtrail/commands"
 )
 
+// version is set by the linker (-X main.version=...). It is empty after go install, which knows the module's.
+var version string
+
 func main() {
-	os.Exit(commands.Main(os.Args[0], os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	os.Exit(run(os.Args, os.Stdin, os.Stdout, os.Stderr))
+}
+
+func run(args []string, in io.Reader, out, errOut io.Writer) int {
+	return commands.Main(version, args, in, out, errOut)
 }

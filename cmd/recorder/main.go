@@ -28,6 +28,9 @@ import (
 // terminationGracePeriodSeconds.
 const gracefulStop = 8 * time.Second
 
+// version is set by the linker (-X main.version=...).
+var version = "dev"
+
 type options struct {
 	auditLog           string
 	nodeName           string
@@ -72,6 +75,7 @@ func run(ctx context.Context, log logr.Logger, o options) error {
 	if err := o.validate(); err != nil {
 		return err
 	}
+	log.Info("Starting", "version", version, "node", o.nodeName)
 	config, err := ctrl.GetConfig()
 	if err != nil {
 		return fmt.Errorf("finding the API server: %w", err)

@@ -23,6 +23,9 @@ import (
 // the kubelet's default grace period is 30 s.
 const drainTimeout = 10 * time.Second
 
+// version is set by the linker (-X main.version=...).
+var version = "dev"
+
 // exitError makes the process end with a chosen code, for samples that crash.
 type exitError struct{ code int }
 
@@ -54,12 +57,14 @@ func run(ctx context.Context, args []string, getenv func(string) string, out io.
 		if err != nil {
 			return err
 		}
+		sayVersion(out)
 		return serve(ctx, o.listen, newProxy(o.target), out)
 	}
 	o, err := parseAppOptions(args, getenv, out)
 	if err != nil {
 		return err
 	}
+	sayVersion(out)
 	if o.exitCode >= 0 {
 		return exitError{o.exitCode}
 	}
@@ -89,6 +94,8 @@ func serve(ctx context.Context, address string, handler http.Handler, out io.Wri
 	}
 	return nil
 }
+
+func sayVersion(out io.Writer) { say(out, "sampleapp %s", version) }
 
 // say writes one line. A reader that is gone is no reason to stop.
 func say(w io.Writer, format string, args ...any) {

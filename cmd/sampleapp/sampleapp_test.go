@@ -176,6 +176,21 @@ func TestRunRefusesAndExits(t *testing.T) {
 	}
 }
 
+// TestItSaysItsVersion sets the variable as the linker does for the image.
+func TestItSaysItsVersion(t *testing.T) {
+	defer func(was string) { version = was }(version)
+	version = "v9.9.9"
+	for name, args := range map[string][]string{
+		"the app":   {"--listen=nonsense"},
+		"the proxy": {"proxy", "--target=127.0.0.1:8080", "--listen=nonsense"},
+	} {
+		var out strings.Builder
+		if err := run(t.Context(), args, noEnv, &out); err == nil || out.String() != "sampleapp v9.9.9\n" {
+			t.Errorf("%s said %q and ended with %v", name, out.String(), err)
+		}
+	}
+}
+
 // TestStopLetsRequestsFinish: after SIGTERM (here: the end of the context) a
 // request in flight is answered, then serve returns without an error.
 func TestStopLetsRequestsFinish(t *testing.T) {

@@ -24,14 +24,14 @@ import (
 // errPodFailed ends the command with code PodFailed: what was asked for was printed, and tells of a failure.
 var errPodFailed = errors.New("the Pod failed")
 
-// Main runs the command line and returns the exit code: 0 as asked, from the sources that could be read; 1 the Pod
-// failed and its trail was printed; 2 wrong use; 3 nothing could be printed, because the cluster or the source that
-// may hold it can't be read (docs/decisions/0008-exit-codes.md).
-func Main(program string, args []string, in io.Reader, out, errOut io.Writer) int {
+// Main runs the command line, whose first argument is the program, and returns the exit code: 0 as asked, from the
+// sources that could be read; 1 the Pod failed and its trail was printed; 2 wrong use; 3 nothing could be printed,
+// because the cluster or the source that may hold it can't be read (docs/decisions/0008-exit-codes.md).
+func Main(version string, args []string, in io.Reader, out, errOut io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	root := NewRoot(program, genericiooptions.IOStreams{In: in, Out: out, ErrOut: errOut})
-	root.SetArgs(args)
+	root := NewRoot(args[0], version, genericiooptions.IOStreams{In: in, Out: out, ErrOut: errOut})
+	root.SetArgs(args[1:])
 	return exitCode(root.ExecuteContext(ctx), errOut)
 }
 
@@ -52,8 +52,9 @@ func exitCode(err error, errOut io.Writer) int {
 	return collect.WrongUse
 }
 
-// NewRoot makes the command. Called as kubectl-podtrail it names itself as kubectl's users call it.
-func NewRoot(program string, streams genericiooptions.IOStreams) *cobra.Command {
+// NewRoot makes the command. Called as kubectl-podtrail it names itself as kubectl's users call it. Without a version
+// it has the one of the module.
+func NewRoot(program, version string, streams genericiooptions.IOStreams) *cobra.Command {
 	flags := genericclioptions.NewConfigFlags(true)
 	root := &cobra.Command{
 		Use:   "podtrail",
@@ -73,6 +74,6 @@ cluster itself produced.`,
 	root.SetOut(streams.Out)
 	root.SetErr(streams.ErrOut)
 	flags.AddFlags(root.PersistentFlags())
-	root.AddCommand(newTrail(flags, streams), newExplain(flags, streams), newVersion(streams))
+	root.AddCommand(newTrail(flags, streams), newExplain(flags, streams), newVersion(version, streams))
 	return root
 }

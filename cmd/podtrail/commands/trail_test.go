@@ -85,7 +85,7 @@ contexts: [{name: demo, context: {cluster: c, user: u, namespace: demo}}, {name:
 func call(t *testing.T, args ...string) (code int, out, errOut string) {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
-	code = Main("podtrail", args, strings.NewReader(""), &stdout, &stderr)
+	code = Main("", append([]string{"podtrail"}, args...), strings.NewReader(""), &stdout, &stderr)
 	return code, stdout.String(), stderr.String()
 }
 
@@ -348,7 +348,7 @@ func TestVersionAndPluginName(t *testing.T) {
 		t.Errorf("exit code %d, says %q", code, out)
 	}
 	var out bytes.Buffer
-	if code := Main("/usr/local/bin/kubectl-podtrail", []string{"trail", "--help"}, strings.NewReader(""), &out, &out); code != 0 {
+	if code := Main("", []string{"/usr/local/bin/kubectl-podtrail", "trail", "--help"}, strings.NewReader(""), &out, &out); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	if !strings.Contains(out.String(), "kubectl podtrail trail KIND/NAME") {

@@ -3,6 +3,7 @@
 package commands
 
 import (
+	"cmp"
 	"fmt"
 	"runtime/debug"
 
@@ -10,25 +11,22 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 )
 
-func newVersion(streams genericiooptions.IOStreams) *cobra.Command {
+func newVersion(version string, streams genericiooptions.IOStreams) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version of podtrail and of the Kubernetes libraries it is built with",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			version, libraries, toolchain := "unknown", "unknown", "unknown"
+			libraries, toolchain := "unknown", "unknown"
 			if info, ok := debug.ReadBuildInfo(); ok {
-				version, toolchain = info.Main.Version, info.GoVersion
+				version, toolchain = cmp.Or(version, info.Main.Version), info.GoVersion
 				for _, module := range info.Deps {
 					if module.Path == "k8s.io/client-go" {
 						libraries = module.Version
 					}
 				}
 			}
-			if version == "" {
-				version = "(devel)"
-			}
-			_, err := fmt.Fprintf(streams.Out, "podtrail %s, k8s.io/client-go %s, %s\n", version, libraries, toolchain)
+			_, err := fmt.Fprintf(streams.Out, "podtrail %s, k8s.io/client-go %s, %s\n", cmp.Or(version, "(devel)"), libraries, toolchain)
 			if err != nil {
 				return fmt.Errorf("write version: %w", err)
 			}
