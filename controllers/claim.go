@@ -66,11 +66,14 @@ func (r *Reconciler) adopt(ctx context.Context, owner *podtrailv1alpha1.Teaching
 	}
 	err := r.patchPod(ctx, owner, pod, []any{replicas.ControllerRef(owner)})
 	if apierrors.IsNotFound(err) {
+		podWrites.WithLabelValues(writeAdopt, writeRepeated).Inc()
 		return false, nil
 	}
 	if err != nil {
+		podWrites.WithLabelValues(writeAdopt, writeFailed).Inc()
 		return false, fmt.Errorf("adopting Pod %s: %w", pod.Name, err)
 	}
+	podWrites.WithLabelValues(writeAdopt, writeDone).Inc()
 	return true, nil
 }
 
@@ -78,9 +81,15 @@ func (r *Reconciler) adopt(ctx context.Context, owner *podtrailv1alpha1.Teaching
 // references have changed since (the API server answers Invalid), needs no release.
 func (r *Reconciler) release(ctx context.Context, owner *podtrailv1alpha1.TeachingReplicaSet, pod *corev1.Pod) error {
 	err := r.patchPod(ctx, owner, pod, []any{map[string]any{"$patch": "delete", "uid": owner.UID}})
-	if err == nil || apierrors.IsNotFound(err) || apierrors.IsInvalid(err) {
+	switch {
+	case err == nil:
+		podWrites.WithLabelValues(writeRelease, writeDone).Inc()
+		return nil
+	case apierrors.IsNotFound(err) || apierrors.IsInvalid(err):
+		podWrites.WithLabelValues(writeRelease, writeRepeated).Inc()
 		return nil
 	}
+	podWrites.WithLabelValues(writeRelease, writeFailed).Inc()
 	return fmt.Errorf("releasing Pod %s: %w", pod.Name, err)
 }
 

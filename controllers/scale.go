@@ -68,11 +68,14 @@ func (r *Reconciler) create(ctx context.Context, owner *podtrailv1alpha1.Teachin
 	if sent {
 		err = r.client.Create(ctx, pod, fieldOwner)
 	}
+	result := writeDone
 	if apierrors.IsAlreadyExists(err) {
+		result = writeRepeated
 		pod, err = r.existing(ctx, owner, name)
 	}
 	switch {
 	case err == nil:
+		podWrites.WithLabelValues(writeCreate, result).Inc()
 		r.expectations.Created(identity(owner), name, resourcePods, pod.ResourceVersion)
 		r.events.Eventf(owner, nil, corev1.EventTypeNormal, podtrailv1alpha1.SuccessfulCreateReason, actionCreate,
 			"Created pod: %s", name)
@@ -82,8 +85,9 @@ func (r *Reconciler) create(ctx context.Context, owner *podtrailv1alpha1.Teachin
 		r.expectations.CreationFailed(identity(owner), name, false)
 		return nil
 	}
-	r.expectations.CreationFailed(identity(owner), name, sent && answerLost(err))
+	r.expectations.CreationFailed(identity(owner), name, false && sent && answerLost(err))
 	if !errors.Is(err, errOutdated) {
+		podWrites.WithLabelValues(writeCreate, writeFailed).Inc()
 		r.events.Eventf(owner, nil, corev1.EventTypeWarning, podtrailv1alpha1.FailedCreateReason, actionCreate,
 			"Error creating: %v", err)
 	}
@@ -157,14 +161,17 @@ func (r *Reconciler) delete(ctx context.Context, owner *podtrailv1alpha1.Teachin
 	target := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name}}
 	err := r.client.Delete(ctx, target, client.Preconditions{UID: &pod.UID})
 	if err == nil {
+		podWrites.WithLabelValues(writeDelete, writeDone).Inc()
 		r.events.Eventf(owner, nil, corev1.EventTypeNormal, podtrailv1alpha1.SuccessfulDeleteReason, actionDelete,
 			"Deleted pod: %s", pod.Name)
 		return nil
 	}
 	r.expectations.DeletionObserved(identity(owner), pod.UID)
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		podWrites.WithLabelValues(writeDelete, writeRepeated).Inc()
 		return nil
 	}
+	podWrites.WithLabelValues(writeDelete, writeFailed).Inc()
 	r.events.Eventf(owner, nil, corev1.EventTypeWarning, podtrailv1alpha1.FailedDeleteReason, actionDelete,
 		"Error deleting: %v", err)
 	return fmt.Errorf("deleting Pod %s: %w", pod.Name, err)
