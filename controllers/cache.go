@@ -118,18 +118,42 @@ func (v *view) owner(name types.NamespacedName) (*podtrailv1alpha1.TeachingRepli
 }
 
 // podsFor returns the Pods that owner controls and the orphans of its namespace. Mirrors FilterPodsByOwner in
-// controller_utils.go.
+// controller_utils.go, but reads the orphans first: a Pod that is adopted between the two reads is in both and kept
+// once, where upstream's order would miss it, and the pass would make another.
 func (v *view) podsFor(owner *podtrailv1alpha1.TeachingReplicaSet) ([]*corev1.Pod, error) {
-	var pods []*corev1.Pod
-	for _, key := range []string{string(owner.UID), orphanKey(owner.Namespace)} {
-		objs, err := v.pods.ByIndex(controllerIndex, key)
-		if err != nil {
-			return nil, fmt.Errorf("looking up the Pods of %q: %w", key, err)
+	orphans, err := v.podsOf(orphanKey(owner.Namespace))
+	if err != nil {
+		return nil, err
+	}
+	controlled, err := v.podsOf(string(owner.UID))
+	if err != nil || len(orphans) == 0 {
+		return controlled, err
+	}
+	left := make(map[string]*corev1.Pod, len(orphans))
+	for _, pod := range orphans {
+		left[pod.Name] = pod
+	}
+	for _, pod := range controlled {
+		delete(left, pod.Name)
+	}
+	for _, pod := range orphans {
+		if left[pod.Name] != nil {
+			controlled = append(controlled, pod)
 		}
-		for _, obj := range objs {
-			if pod, ok := obj.(*corev1.Pod); ok {
-				pods = append(pods, pod)
-			}
+	}
+	return controlled, nil
+}
+
+// podsOf returns the Pods under one key of the controller index.
+func (v *view) podsOf(key string) ([]*corev1.Pod, error) {
+	objs, err := v.pods.ByIndex(controllerIndex, key)
+	if err != nil {
+		return nil, fmt.Errorf("looking up the Pods of %q: %w", key, err)
+	}
+	pods := make([]*corev1.Pod, 0, len(objs))
+	for _, obj := range objs {
+		if pod, ok := obj.(*corev1.Pod); ok {
+			pods = append(pods, pod)
 		}
 	}
 	return pods, nil
@@ -164,15 +188,11 @@ func (v *view) relatedPods(owner *podtrailv1alpha1.TeachingReplicaSet) ([]*corev
 	}
 	var related []*corev1.Pod
 	for _, sibling := range siblings {
-		objs, err := v.pods.ByIndex(controllerIndex, string(sibling.UID))
+		pods, err := v.podsOf(string(sibling.UID))
 		if err != nil {
-			return nil, fmt.Errorf("looking up the Pods of %q: %w", sibling.UID, err)
+			return nil, err
 		}
-		for _, obj := range objs {
-			if pod, ok := obj.(*corev1.Pod); ok {
-				related = append(related, pod)
-			}
-		}
+		related = append(related, pods...)
 	}
 	return related, nil
 }

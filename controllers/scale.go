@@ -85,7 +85,7 @@ func (r *Reconciler) create(ctx context.Context, owner *podtrailv1alpha1.Teachin
 		r.expectations.CreationFailed(identity(owner), name, false)
 		return nil
 	}
-	r.expectations.CreationFailed(identity(owner), name, false && sent && answerLost(err))
+	r.expectations.CreationFailed(identity(owner), name, sent && answerLost(err))
 	if !errors.Is(err, errOutdated) {
 		podWrites.WithLabelValues(writeCreate, writeFailed).Inc()
 		r.events.Eventf(owner, nil, corev1.EventTypeWarning, podtrailv1alpha1.FailedCreateReason, actionCreate,
