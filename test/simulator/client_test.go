@@ -18,9 +18,10 @@ type gatedClient struct {
 	proc *process
 }
 
-func (c *gatedClient) send(what string, writes bool, into client.Object, do func(by *pass) (client.Object, error)) error {
+func (c *gatedClient) send(call *call, into client.Object, do func(by *pass) (client.Object, error)) error {
 	by := c.proc.pass
-	obj, err := c.proc.park(&call{what: what, writes: writes, do: func() (client.Object, error) { return do(by) }})
+	call.do = func() (client.Object, error) { return do(by) }
+	obj, err := c.proc.park(call)
 	if err != nil || obj == nil {
 		return err
 	}
@@ -30,11 +31,11 @@ func (c *gatedClient) send(what string, writes bool, into client.Object, do func
 
 // Get implements client.Reader.
 func (c *gatedClient) Get(_ context.Context, key client.ObjectKey, obj client.Object, _ ...client.GetOption) error {
-	r := owners
+	r, pod := owners, ""
 	if _, isPod := obj.(*corev1.Pod); isPod {
-		r = pods
+		r, pod = pods, key.Name
 	}
-	return c.send(fmt.Sprintf("get %s %s", r, key.Name), false, obj, func(*pass) (client.Object, error) {
+	return c.send(&call{what: fmt.Sprintf("get %s %s", r, key.Name), pod: pod}, obj, func(*pass) (client.Object, error) {
 		if found := c.proc.world.server.live[r][key.Name]; found != nil {
 			return found, nil
 		}
@@ -45,7 +46,7 @@ func (c *gatedClient) Get(_ context.Context, key client.ObjectKey, obj client.Ob
 // Create implements client.Writer.
 func (c *gatedClient) Create(_ context.Context, obj client.Object, _ ...client.CreateOption) error {
 	pod := obj.(*corev1.Pod).DeepCopy()
-	return c.send("create "+pod.Name, true, obj, func(by *pass) (client.Object, error) {
+	return c.send(&call{what: "create " + pod.Name, writes: true, pod: pod.Name}, obj, func(by *pass) (client.Object, error) {
 		return c.proc.world.server.createPod(pod, "create", by)
 	})
 }
@@ -53,7 +54,7 @@ func (c *gatedClient) Create(_ context.Context, obj client.Object, _ ...client.C
 // Delete implements client.Writer.
 func (c *gatedClient) Delete(_ context.Context, obj client.Object, opts ...client.DeleteOption) error {
 	options := (&client.DeleteOptions{}).ApplyOptions(opts)
-	return c.send("delete "+obj.GetName(), true, nil, func(by *pass) (client.Object, error) {
+	return c.send(&call{what: "delete " + obj.GetName(), writes: true}, nil, func(by *pass) (client.Object, error) {
 		if options.Preconditions == nil {
 			return nil, c.proc.world.server.deletePod(obj.GetName(), nil, "delete", by)
 		}
@@ -67,7 +68,7 @@ func (c *gatedClient) Patch(_ context.Context, obj client.Object, patch client.P
 	if err != nil {
 		return err
 	}
-	return c.send(fmt.Sprintf("patch %s %s", obj.GetName(), data), true, obj, func(by *pass) (client.Object, error) {
+	return c.send(&call{what: fmt.Sprintf("patch %s %s", obj.GetName(), data), writes: true}, obj, func(by *pass) (client.Object, error) {
 		patched, err := c.proc.world.server.patchPod(obj.GetName(), data, by)
 		if err == nil && by.owner != nil && controllerUID(patched) == by.owner.UID {
 			by.adopted[obj.GetName()] = true
@@ -87,7 +88,7 @@ type statusWriter struct {
 // Update implements client.SubResourceWriter.
 func (w *statusWriter) Update(_ context.Context, obj client.Object, _ ...client.SubResourceUpdateOption) error {
 	sent := obj.(*trs).DeepCopy()
-	return w.client.send("status "+sent.Name, true, obj, func(by *pass) (client.Object, error) {
+	return w.client.send(&call{what: "status " + sent.Name, writes: true}, obj, func(by *pass) (client.Object, error) {
 		return w.client.proc.world.server.updateStatus(sent, by)
 	})
 }

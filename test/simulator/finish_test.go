@@ -51,11 +51,20 @@ func (w *world) comeToRest() {
 	}
 }
 
-// checkWoken changes one thing at a time in a world at rest, where nothing else would wake the controller.
+// checkWoken changes one thing at a time in a world at rest, where nothing else would wake the controller. Now and
+// then the watches of Pods miss it, and all that follows from it without the controller, and list again.
 func (w *world) checkWoken() {
 	for n := 0; n < 4 && w.failed == nil; n++ {
+		if w.random.IntN(2) == 0 {
+			for _, p := range w.procs {
+				p.informers[pods].cut = true
+			}
+		}
 		w.user()
 		w.server.quota = false
+		for w.collect() || w.calmKubelet() {
+			w.check()
+		}
 		w.settle()
 		w.check()
 		w.comeToRest()
@@ -131,7 +140,7 @@ func (w *world) drainOne() bool {
 				return true
 			}
 		}
-		if len(p.parked) > 0 {
+		if p.waiting() > 0 {
 			w.serve(p.take(0))
 			return true
 		}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -67,23 +68,30 @@ func (w *wrongStatus) Update(ctx context.Context, obj client.Object, opts ...cli
 	return w.SubResourceWriter.Update(ctx, obj, opts...)
 }
 
-func givesRandomNames(p *process, c client.Client) client.Client {
+func givesNewNames(p *process, c client.Client) client.Client {
 	return &wrongClient{Client: c, create: func(ctx context.Context, pod *corev1.Pod) error {
-		pod.Name = fmt.Sprintf("%s-%05d", p.pass.name, p.world.random.IntN(100_000))
+		pod.Name = fmt.Sprintf("%s-%d", pod.Name, p.world.server.version)
 		return c.Create(ctx, pod)
 	}}
 }
 
-func renamesAfterFailure(p *process, c client.Client) client.Client {
+func renamesAfterFailure(_ *process, c client.Client) client.Client {
+	var mu sync.Mutex
 	failures := map[string]int{}
+	count := func(name string, more int) int {
+		mu.Lock()
+		defer mu.Unlock()
+		failures[name] += more
+		return failures[name]
+	}
 	return &wrongClient{Client: c, create: func(ctx context.Context, pod *corev1.Pod) error {
 		name := pod.Name
-		if n := failures[name]; n > 0 {
+		if n := count(name, 0); n > 0 {
 			pod.Name = fmt.Sprintf("%s-%d", name, n)
 		}
 		err := c.Create(ctx, pod)
 		if err != nil {
-			failures[name]++
+			count(name, 1)
 		}
 		return err
 	}}

@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -51,7 +52,11 @@ func lossy(p *profile) {
 	p.weights[actDeliver], p.weights[actAnswer], p.weights[actKubelet], p.weights[actUser] = 12, 60, 30, 6
 }
 
-func twoLeaders(p *profile) { p.leaders, p.standby, p.overtaking = 2, false, false }
+// swift lets names change hands while two leaders have yet to see it.
+func swift(p *profile) {
+	lossy(p)
+	p.leaders, p.faults = 2, 0
+}
 
 func oneLeader(p *profile) { p.leaders, p.standby, p.overtaking, p.faults = 1, false, false, 0 }
 
@@ -82,8 +87,8 @@ var mutants = []mutant{
 		indexer: func(i *informer) toolscache.Indexer { return &ungated{&indexer{from: i}} },
 	},
 	{
-		name: "gives random names", want: []string{neverMore}, profile: busy,
-		client: givesRandomNames, renames: true,
+		name: "gives a new name each time", want: []string{neverMore}, profile: busy,
+		client: givesNewNames, renames: true,
 	},
 	{
 		name: "gives another name after a failure", want: []string{neverMore}, profile: busy,
@@ -124,7 +129,7 @@ var mutants = []mutant{
 		indexer: skewed(owners, func(_ *informer, obj any) any { return undeleted(obj) }, nil),
 	},
 	{
-		name: "deletes by name alone", want: []string{seenPods}, profile: twoLeaders,
+		name: "deletes by name alone", want: []string{seenPods}, profile: swift,
 		client: deletesByName,
 	},
 	{
@@ -284,5 +289,5 @@ func forgetsExpectations(p *process, name string) {
 	if err != nil {
 		panic(fmt.Sprint("no expectations to forget: ", err))
 	}
-	store.Forget(ownerKey(name), "")
+	store.Forget(types.NamespacedName{Namespace: namespace, Name: name}, "")
 }

@@ -47,9 +47,13 @@ func run(t *testing.T, seed uint64, m mutant, echo bool) (w *world) {
 
 // report is what a reader needs of a run that failed.
 func report(w *world) string {
+	replay := fmt.Sprintf("go test ./test/simulator -run '^TestSimulator$' -v -simulator.seed=%d", w.seed)
+	if w.mutant.name != "" {
+		replay = fmt.Sprintf("go test ./test/simulator -run '^TestMutants$/^%s$' -v", strings.ReplaceAll(w.mutant.name, " ", "_"))
+	}
 	tail := w.log[max(0, len(w.log)-60):]
-	return fmt.Sprintf("seed %d violates %q: %s\nreplay: go test ./test/simulator -run '^TestSimulator$' -v -simulator.seed=%d\nthe last steps:\n%s",
-		w.seed, w.failed.invariant, w.failed.detail, w.seed, strings.Join(tail, "\n"))
+	return fmt.Sprintf("seed %d violates %q: %s\nreplay: %s\nthe last steps:\n%s",
+		w.seed, w.failed.invariant, w.failed.detail, replay, strings.Join(tail, "\n"))
 }
 
 func TestSimulator(t *testing.T) {
