@@ -93,7 +93,6 @@ generate: ## Generate deep copies.
 .PHONY: manifests
 manifests: ## Generate the CRD.
 	$(TOOL) controller-gen crd:generateEmbeddedObjectMeta=true paths=./api/... output:crd:dir=config/crd/bases
-	GOWORK=off go run ./api/crdbounds config/crd/bases/apps.podtrail.dev_teachingreplicasets.yaml
 	GOWORK=off go run $(GO_FLAGS) ./hack/bound-crd config/crd/bases/apps.podtrail.dev_teachingreplicasets.yaml
 
 .PHONY: docs-output
