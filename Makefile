@@ -129,6 +129,10 @@ test-unit: ## Unit tests of all modules.
 test-integration: ## Integration tests on a real API server and etcd.
 	@hack/run-tests.sh integration
 
+.PHONY: test-faults
+test-faults: ## The controller under every fault, beside upstream's: a table of cells, as Markdown.
+	@hack/run-tests.sh faults
+
 .PHONY: test-e2e
 test-e2e: build ## All parts and samples on a kind cluster of its own, podtrail-e2e.
 	@hack/run-e2e.sh
