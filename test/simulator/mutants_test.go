@@ -109,7 +109,7 @@ var mutants = []mutant{
 		client: takesAnyPod,
 	},
 	{
-		name: "counts terminating Pods as active", want: []string{converges}, profile: oneLeader,
+		name: "counts terminating Pods as active", want: []string{converges, neverTooFew}, profile: oneLeader,
 		indexer: skewed(pods, nil, func(_ *informer, found []any) []any {
 			return editedAll(found, func(pod *corev1.Pod) { pod.DeletionTimestamp = nil })
 		}),

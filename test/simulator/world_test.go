@@ -69,7 +69,7 @@ const (
 
 func newProfile(random *rand.Rand) profile {
 	pick := func(values ...int) int { return values[random.IntN(len(values))] }
-	p := profile{leaders: 1, faults: pick(0, 0, 5, 25), pauses: pick(0, 10, 50), slowHandlers: random.IntN(3) == 0}
+	p := profile{leaders: 1, faults: pick(0, 0, 5, 25, 40), pauses: pick(0, 10, 50), slowHandlers: random.IntN(3) == 0}
 	switch random.IntN(10) {
 	case 0, 1:
 		p.standby = true
@@ -79,8 +79,8 @@ func newProfile(random *rand.Rand) profile {
 		p.overtaking = true
 	}
 	p.weights = [actions]int{
-		actDeliver: pick(8, 20, 40), actNotify: pick(10, 30), actAnswer: pick(30, 60), actKubelet: pick(4, 10, 20),
-		actUser: pick(2, 4), actCollect: 3, actTime: pick(1, 3), actProcess: pick(0, 0, 1),
+		actDeliver: pick(8, 12, 20, 40), actNotify: pick(10, 30), actAnswer: pick(30, 60), actKubelet: pick(4, 10, 20, 30),
+		actUser: pick(2, 4, 6), actCollect: 3, actTime: pick(1, 3), actProcess: pick(0, 0, 1),
 	}
 	return p
 }
