@@ -3,9 +3,15 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 // side is one of the controllers that are compared.
@@ -100,4 +106,46 @@ func chooseCells(names string) ([]cell, error) {
 		}
 	}
 	return slices.DeleteFunc(slices.Clone(cells), func(c cell) bool { return !slices.Contains(wanted, c.name) }), nil
+}
+
+// makeForeign makes Pods that no measured controller controls. They stay.
+func (b *bench) makeForeign(ctx context.Context) error {
+	const namespace = "foreign"
+	fmt.Fprintf(os.Stderr, "Making %d foreign Pods\n", foreignPods)
+	if err := b.plane.Client.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}); err != nil {
+		return fmt.Errorf("creating a namespace: %w", err)
+	}
+	err := b.inParallel(ctx, foreignPods, 0, func(i int) error {
+		pod := foreignPod(namespace, i)
+		if err := b.plane.Client.Create(ctx, pod); err != nil {
+			return err
+		}
+		setReady(pod)
+		return b.plane.Client.Status().Update(ctx, pod)
+	})
+	if err != nil {
+		return fmt.Errorf("making the foreign Pods: %w", err)
+	}
+	b.foreign = true
+	return nil
+}
+
+// cleanUp removes the objects and then their Pods.
+func (b *bench) cleanUp(ctx context.Context, s side, namespace string, o *observer) error {
+	if err := b.plane.Client.DeleteAllOf(ctx, s.kind.empty, client.InNamespace(namespace)); err != nil {
+		return fmt.Errorf("deleting the objects: %w", err)
+	}
+	nobody := func() error { return nil }
+	if _, err := o.until(ctx, "the objects to go", b.timeout, func(seen state) bool { return seen.owners == 0 }, nobody); err != nil {
+		return err
+	}
+	pods := o.podList()
+	err := b.inParallel(ctx, len(pods), 0, func(i int) error {
+		return client.IgnoreNotFound(b.plane.Client.Delete(ctx, pods[i], client.GracePeriodSeconds(0)))
+	})
+	if err != nil {
+		return fmt.Errorf("deleting the Pods: %w", err)
+	}
+	_, err = o.until(ctx, "the Pods to go", b.timeout, func(seen state) bool { return seen.pods == 0 }, nobody)
+	return err
 }

@@ -234,48 +234,6 @@ func (b *bench) act(ctx context.Context, s side, c cell, a action, namespace str
 	return exist, reported, err
 }
 
-// makeForeign makes Pods that no measured controller controls. They stay.
-func (b *bench) makeForeign(ctx context.Context) error {
-	const namespace = "foreign"
-	fmt.Fprintf(os.Stderr, "Making %d foreign Pods\n", foreignPods)
-	if err := b.plane.Client.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}); err != nil {
-		return fmt.Errorf("creating a namespace: %w", err)
-	}
-	err := b.inParallel(ctx, foreignPods, 0, func(i int) error {
-		pod := foreignPod(namespace, i)
-		if err := b.plane.Client.Create(ctx, pod); err != nil {
-			return err
-		}
-		setReady(pod)
-		return b.plane.Client.Status().Update(ctx, pod)
-	})
-	if err != nil {
-		return fmt.Errorf("making the foreign Pods: %w", err)
-	}
-	b.foreign = true
-	return nil
-}
-
-// cleanUp removes the objects and then their Pods.
-func (b *bench) cleanUp(ctx context.Context, s side, namespace string, o *observer) error {
-	if err := b.plane.Client.DeleteAllOf(ctx, s.kind.empty, client.InNamespace(namespace)); err != nil {
-		return fmt.Errorf("deleting the objects: %w", err)
-	}
-	nobody := func() error { return nil }
-	if _, err := o.until(ctx, "the objects to go", b.timeout, func(seen state) bool { return seen.owners == 0 }, nobody); err != nil {
-		return err
-	}
-	pods := o.podList()
-	err := b.inParallel(ctx, len(pods), 0, func(i int) error {
-		return client.IgnoreNotFound(b.plane.Client.Delete(ctx, pods[i], client.GracePeriodSeconds(0)))
-	})
-	if err != nil {
-		return fmt.Errorf("deleting the Pods: %w", err)
-	}
-	_, err = o.until(ctx, "the Pods to go", b.timeout, func(seen state) bool { return seen.pods == 0 }, nobody)
-	return err
-}
-
 // inParallel calls fn with 0 to count-1, at most perSecond of them each second if that is not 0, and returns one of
 // the errors.
 func (b *bench) inParallel(ctx context.Context, count, perSecond int, fn func(i int) error) error {
