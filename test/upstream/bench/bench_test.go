@@ -154,6 +154,7 @@ func TestOvershoot(t *testing.T) {
 	o.pod(ownedPod("3", "a"), true)
 	o.pod(ownedPod("3", "a"), true)
 	o.pod(ownedPod("3", "a"), false)
+	o.pod(ownedPod("2", "b"), true)
 	if seen, _ := o.look(); seen.overshoot != 1 || seen.pods != 2 {
 		t.Errorf("Got overshoot %d of %d Pods, want 1 of 2", seen.overshoot, seen.pods)
 	}

@@ -92,6 +92,9 @@ func printTables(w io.Writer, results []measurement) {
 		}
 	}
 	for _, peer := range []string{unlimited, stock} {
+		if !slices.ContainsFunc(results, func(m measurement) bool { return m.side == peer }) {
+			continue
+		}
 		fmt.Fprintf(w, "\n%s as a multiple of \"%s\": median of the rounds' ratios, lowest to highest in brackets.\n\n", ours, peer)
 		fmt.Fprint(w, row(append([]string{"cell"}, titles(compared)...)), rule(1, len(compared)))
 		for _, title := range distinct(results, func(m measurement) string { return m.title }) {
