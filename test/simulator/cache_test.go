@@ -230,9 +230,10 @@ func (x *indexer) ByIndex(index, value string) ([]any, error) {
 	return found, nil
 }
 
-// LastStoreSyncResourceVersion implements toolscache.Store.
+// LastStoreSyncResourceVersion implements toolscache.Store. It is never 0, which no API server answers to a list and
+// which cannot be compared.
 func (x *indexer) LastStoreSyncResourceVersion() string {
-	return strconv.FormatUint(x.from.version(), 10)
+	return strconv.FormatUint(max(x.from.version(), 1), 10)
 }
 
 // caches is the manager's cache.

@@ -90,14 +90,16 @@ func (*sink) Enabled(int) bool { return true }
 
 // Info implements logr.LogSink.
 func (s *sink) Info(_ int, message string, _ ...any) {
-	if message == "Skipped" {
+	if message == "Skipped" && !s.proc.crashed() {
 		s.proc.world.logf("%s: skips %s: a cache has yet to see its own writes", s.proc, s.name)
 	}
 }
 
 // Error implements logr.LogSink.
 func (s *sink) Error(err error, message string, _ ...any) {
-	s.proc.world.logf("%s: %s: %v", s.proc, message, err)
+	if !s.proc.crashed() {
+		s.proc.world.logf("%s: %s: %v", s.proc, message, err)
+	}
 }
 
 // WithName implements logr.LogSink.

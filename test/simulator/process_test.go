@@ -143,6 +143,13 @@ func (p *process) park(c *call) (client.Object, error) {
 	return a.obj, a.err
 }
 
+// crashed reports that nothing that the process still does counts.
+func (p *process) crashed() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.dead
+}
+
 // waiting is the number of parked calls.
 func (p *process) waiting() int {
 	p.mu.Lock()

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"testing/synctest"
 	"time"
 
@@ -27,12 +28,13 @@ type world struct {
 	profile profile
 	mutant  mutant
 
-	server *server
-	procs  [2]*process
-	epochs int
-	steps  int
-	log    []string
-	echo   bool
+	server  *server
+	procs   [2]*process
+	epochs  int
+	steps   int
+	log     []string
+	logging sync.Mutex
+	echo    bool
 	// delivering is set while a watch handler runs: what it reads is no part of a pass.
 	delivering bool
 	oracle     oracle
@@ -96,6 +98,8 @@ func newWorld(seed uint64, m mutant, echo bool) *world {
 }
 
 func (w *world) logf(format string, args ...any) {
+	w.logging.Lock()
+	defer w.logging.Unlock()
 	line := fmt.Sprintf("%5d v%-4d %s", w.steps, w.server.version, fmt.Sprintf(format, args...))
 	w.log = append(w.log, line)
 	if w.echo {
