@@ -78,7 +78,7 @@ func newWrite(event auditv1.Event, node string) (*write, bool) {
 		return nil, false
 	}
 	kind := kinds[ref.APIGroup+"/"+ref.Resource]
-	if kind == "" || event.Stage != auditv1.StageResponseComplete && event.Stage != auditv1.StagePanic {
+	if kind == "" || event.Stage != auditv1.StageResponseComplete && event.Stage != auditv1.StagePanic || hadNoObject(event) {
 		return nil, false
 	}
 	w := &write{
@@ -101,6 +101,14 @@ func newWrite(event auditv1.Event, node string) (*write, bool) {
 		w.failedAt = w.refusingStage()
 	}
 	return w, true
+}
+
+// hadNoObject says that the answer was that there is no object of that name: the write belongs to no object's way, and
+// least of all to that of one which later took the name.
+func hadNoObject(event auditv1.Event) bool {
+	status := event.ResponseStatus
+	return status != nil && status.Reason == metav1.StatusReasonNotFound && status.Details != nil &&
+		status.Details.Name == event.ObjectRef.Name && status.Details.Kind == event.ObjectRef.Resource
 }
 
 func (w *write) code() int32 {

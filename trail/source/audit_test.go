@@ -291,6 +291,11 @@ func TestEventsThatAreNoFinishedWriteGiveNothing(t *testing.T) {
 		"the same plural elsewhere": func(e map[string]any) { e["objectRef"].(map[string]any)["apiGroup"] = "metrics.k8s.io" },
 		"an unfinished request":     func(e map[string]any) { e["stage"] = "RequestReceived" },
 		"no object":                 func(e map[string]any) { delete(e, "objectRef") },
+		"a change of what is not there": func(e map[string]any) {
+			e["verb"] = "delete"
+			refuse(e, 404, "NotFound", `pods "x" not found`)
+			e["responseStatus"].(map[string]any)["details"] = map[string]any{"name": "x", "kind": "pods"}
+		},
 	}
 	for name, edit := range cases {
 		t.Run(name, func(t *testing.T) {
