@@ -57,7 +57,6 @@ tidy_modules() {
 		echo "$module"
 		(cd "$module" && GOWORK=off go mod tidy -diff)
 	done
-	in_copy go work sync
 }
 licences() {
 	local without
