@@ -118,8 +118,8 @@ func (w *world) drain() {
 		if !w.drainOne() {
 			return
 		}
-		w.steps++
 		w.settle()
+		w.steps++
 		w.check()
 	}
 }

@@ -5,6 +5,7 @@ package simulator
 import (
 	"flag"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -21,8 +22,10 @@ var (
 // chaosSteps is how many steps a run takes before its faults end.
 const chaosSteps = 250
 
-// run simulates one seed.
+// run simulates one seed, on one processor: a handler that asks twice for a pass over the same object then does so
+// before a worker can take the first request, and how many passes follow is the seed's choice and not the machine's.
 func run(t *testing.T, seed uint64, m mutant, echo bool) (w *world) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	synctest.Test(t, func(*testing.T) {
 		w = newWorld(seed, m, echo)
 		for n := range w.procs {
