@@ -77,20 +77,25 @@ func parseOptions(args []string) (o options, err error) {
 	if o.stockRounds < 0 {
 		o.stockRounds = o.rounds
 	}
-	switch {
-	case len(flags.Args()) > 0:
-		err = fmt.Errorf("unknown argument %q: only flags are accepted, see -help", flags.Arg(0))
-	case o.rounds < 1:
-		err = fmt.Errorf("-rounds is %d: give 1 or more", o.rounds)
-	case o.timeout <= 0:
-		err = fmt.Errorf("-timeout is %s: give more than 0", o.timeout)
-	case o.manager == "" || o.upstream == "" || o.assets == "" || o.crds == "":
-		err = errors.New("-manager, -upstream, -assets and -crds are needed: use hack/bench-controller.sh, which gives them")
-	}
-	if err != nil {
+	if err := o.validate(flags.Args()); err != nil {
 		return o, fmt.Errorf("%w: %w", errUsage, err)
 	}
 	return o, nil
+}
+
+// validate checks what the flag types can't; rest is what was given besides flags.
+func (o options) validate(rest []string) error {
+	switch {
+	case len(rest) > 0:
+		return fmt.Errorf("unknown argument %q: only flags are accepted, see -help", rest[0])
+	case o.rounds < 1:
+		return fmt.Errorf("-rounds is %d: give 1 or more", o.rounds)
+	case o.timeout <= 0:
+		return fmt.Errorf("-timeout is %s: give more than 0", o.timeout)
+	case o.manager == "" || o.upstream == "" || o.assets == "" || o.crds == "":
+		return errors.New("-manager, -upstream, -assets and -crds are needed: use hack/bench-controller.sh, which gives them")
+	}
+	return nil
 }
 
 func run(ctx context.Context, args []string) (err error) {

@@ -32,7 +32,7 @@ func (p *Plane) Run(ctx context.Context, path string, args ...string) (*Process,
 	if err != nil {
 		return nil, fmt.Errorf("making the log of %s: %w", path, err)
 	}
-	defer output.Close() //nolint:errcheck // the process holds the file itself
+	defer output.Close()
 	process.command = exec.CommandContext(ctx, path, args...)
 	process.command.Env = append(os.Environ(), "KUBECONFIG="+p.kubeconfig)
 	process.command.Stdout, process.command.Stderr = output, output
