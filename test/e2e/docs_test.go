@@ -20,12 +20,9 @@ import (
 const blockTimeout = 3 * time.Minute
 
 var _ = Describe("The documents' commands", Serial, Ordered, func() {
-	AfterAll(func() {
-		kubectl("apply", "-k", sample("")).succeeds()
-		kubectl("rollout", "status", "-n", demo, "deployment/nginx-deployment", "--timeout=55s").succeeds()
-	})
-
 	It("in config/samples/README.md do what it says", func(ctx context.Context) {
+		// The last of them remove the samples, which the other specs need.
+		DeferCleanup(applySamples)
 		blocks := docs.Blocks(read(filepath.Join("config", "samples", "README.md")))
 		ran := 0
 		for i, block := range blocks {

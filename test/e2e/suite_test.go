@@ -58,12 +58,18 @@ var _ = BeforeSuite(func() {
 	k8s, err = client.New(config, client.Options{Scheme: scheme})
 	Expect(err).NotTo(HaveOccurred())
 
+	applySamples()
+})
+
+// applySamples makes the samples and waits until all of their Pods are Ready.
+func applySamples() {
+	GinkgoHelper()
 	kubectl("apply", "-k", sample("")).succeeds()
-	kubectl("rollout", "status", "-n", demo, "deployment/nginx-deployment", "--timeout=90s").succeeds()
+	kubectl("rollout", "status", "-n", demo, "deployment/nginx-deployment", "--timeout=55s").succeeds()
 	Eventually(func() string {
 		return kubectl("get", "trs", "web", "-n", demo, "-o", "jsonpath={.status.readyReplicas}").stdout
 	}, soon, poll).Should(Equal("3"), "the TeachingReplicaSet's Pods are Ready")
-})
+}
 
 // result is what a command printed and how it ended.
 type result struct {
