@@ -19,7 +19,7 @@ if docker_answers; then
 	docker images --quiet --filter 'reference=podtrail/*' | sort -u | while read -r image; do docker rmi --force "$image" >/dev/null; done
 fi
 # Only what podtrail made: PODTRAIL_CACHE may name a folder that holds other things as well.
-for folder in bench clusters components docker envtest images logs rootfs; do
+for folder in bench clusters components docker envtest images lint logs rootfs; do
 	# Downloaded test control planes are read-only.
 	[ ! -d "$CACHE/envtest" ] || chmod -R u+w "$CACHE/envtest"
 	rm -rf "${CACHE:?}/$folder"
