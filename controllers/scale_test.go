@@ -4,8 +4,20 @@ package controllers
 
 import (
 	"errors"
+	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	podtrailv1alpha1 "podtrail.dev/podtrail/api/v1alpha1"
+	"podtrail.dev/podtrail/controllers/replicas"
+	"podtrail.dev/podtrail/test/wrappers"
 )
 
 func TestSlowStartBatch(t *testing.T) {
@@ -55,5 +67,163 @@ func TestInParallel(t *testing.T) {
 	if !errors.Is(err, errFake) || calls.Load() != count || most.Load() > limit {
 		t.Errorf("%d calls, at most %d at the same time, error %v; want %d, %d, %v",
 			calls.Load(), most.Load(), err, count, limit, errFake)
+	}
+}
+
+// TestLostAnswer checks that a creation which was carried out and whose answer was lost makes no second Pod.
+func TestLostAnswer(t *testing.T) {
+	owner := makeOwner("web").Replicas(3).Obj()
+	h := newHarness(t, owner)
+	h.after = func(call string) error {
+		if strings.HasPrefix(call, "create") {
+			return apierrors.NewTimeoutError("the answer was lost", 1)
+		}
+		return nil
+	}
+	for range 3 {
+		// Each pass is refused after its first creation; the cache sees none of the Pods.
+		if _, err := h.reconcile(t, owner); !apierrors.IsTimeout(err) && err != nil {
+			t.Fatalf("Reconcile returned %v, want nothing or a time-out", err)
+		}
+	}
+	h.after = func(string) error { return nil }
+	h.catchUp(t)
+	for range 2 {
+		if _, err := h.reconcile(t, owner); err != nil {
+			t.Fatalf("Reconcile: %v", err)
+		}
+		h.catchUp(t)
+	}
+	if pods := h.catchUp(t); len(pods) != 3 {
+		t.Errorf("There are %d Pods, want 3", len(pods))
+	}
+	if deletions := h.taken()["delete"]; deletions != 0 {
+		t.Errorf("%d Pods were deleted, want none", deletions)
+	}
+}
+
+// TestNameHeld checks what is done about a Pod that holds a slot's name and is not in the cache.
+func TestNameHeld(t *testing.T) {
+	owner := makeOwner("web").Obj()
+	name := replicas.SlotName("web", owner.UID, 0)
+	foreign := wrappers.MakePod("ns", name).ResourceVersion("7").Obj()
+	h := newHarness(t, owner, wrappers.MakePod("ns", "unrelated").ResourceVersion("1").Obj())
+	if err := h.server.Create(t.Context(), wrappers.MakePod("ns", name).Obj()); err != nil {
+		t.Fatalf("Making the foreign Pod: %v", err)
+	}
+	// The fake counts versions for each object; a real one's are the cluster's, so the foreign Pod's is newer.
+	if err := h.server.Update(t.Context(), wrappers.MakePod("ns", name).Label("x", "y").Obj()); err != nil {
+		t.Fatalf("Changing the foreign Pod: %v", err)
+	}
+	h.cache(t, wrappers.MakePod("ns", "unrelated").ResourceVersion("1").Obj())
+	h.taken()
+	result, err := h.reconcile(t, owner)
+	if err != nil || result.RequeueAfter != staleRecheck {
+		t.Fatalf("Reconcile returned %v, %v, want another pass in %s", result, err, staleRecheck)
+	}
+	h.checkCalls(t, "with the name held", map[string]int{"create": 1})
+	select {
+	case event := <-h.events:
+		t.Errorf("There is an event: %s", event)
+	default:
+	}
+	h.catchUpOwners(t)
+	if _, err := h.reconcile(t, owner); err != nil {
+		t.Fatalf("Reconcile: %v", err)
+	}
+	h.checkCalls(t, "before the cache has seen the Pod that holds it", map[string]int{})
+	h.cache(t, foreign)
+	if _, err := h.reconcile(t, owner); err != nil {
+		t.Fatalf("Reconcile: %v", err)
+	}
+	if diff := cmp.Diff([]string{"create " + replicas.SlotName("web", owner.UID, 1)}, h.calls[:1]); diff != "" {
+		t.Errorf("The next slot is taken (-want +got):\n%s", diff)
+	}
+}
+
+// TestSuperseded checks that a pass under way stops when the object is changed.
+func TestSuperseded(t *testing.T) {
+	tests := map[string]struct {
+		replicas int32
+		change   func(*podtrailv1alpha1.TeachingReplicaSet)
+		want     map[string]int
+	}{
+		"created until it is scaled down": {
+			replicas: 100,
+			change:   func(o *podtrailv1alpha1.TeachingReplicaSet) { o.Generation++ },
+			want:     map[string]int{"create": 1},
+		},
+		"created until it is made again": {
+			replicas: 100,
+			change:   func(o *podtrailv1alpha1.TeachingReplicaSet) { o.UID = "another" },
+			want:     map[string]int{"create": 1},
+		},
+		"created on if only the status changes": {
+			replicas: 10,
+			change:   func(o *podtrailv1alpha1.TeachingReplicaSet) { o.Status.Replicas++ },
+			want:     map[string]int{"create": 10},
+		},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			owner := makeOwner("web").Replicas(tc.replicas).Obj()
+			h := newHarness(t, owner)
+			changed := owner.DeepCopy()
+			tc.change(changed)
+			h.after = func(string) error {
+				h.cache(t, changed)
+				return nil
+			}
+			if _, err := h.reconcile(t, owner); err != nil {
+				t.Errorf("Reconcile: %v", err)
+			}
+			h.checkCalls(t, "with a change after the first write", tc.want)
+			if creations, _ := h.expectations.Waiting(identity(owner)); len(creations) != tc.want["create"] {
+				t.Errorf("%d creations are expected, want the %d that were sent", len(creations), tc.want["create"])
+			}
+		})
+	}
+}
+
+// TestFailuresThatAreNone has the answers of the API server that are neither errors nor events.
+func TestFailuresThatAreNone(t *testing.T) {
+	pods := schema.GroupResource{Resource: "pods"}
+	terminating := apierrors.NewForbidden(pods, "x", errFake)
+	terminating.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: corev1.NamespaceTerminatingCause}}
+	tests := map[string]struct {
+		replicas int32
+		answer   error
+		want     map[string]int
+	}{
+		"the namespace terminates":          {replicas: 3, answer: terminating, want: map[string]int{"create": 1}},
+		"the Pod to delete is gone":         {replicas: 1, answer: apierrors.NewNotFound(pods, "x"), want: map[string]int{"delete": 1}},
+		"the name has a new Pod to it":      {replicas: 1, answer: apierrors.NewConflict(pods, "x", errFake), want: map[string]int{"delete": 1}},
+		"two of three Pods to delete, gone": {replicas: 0, answer: apierrors.NewNotFound(pods, "x"), want: map[string]int{"delete": 2}},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			owner := makeOwner("web").Replicas(tc.replicas).Obj()
+			h := newHarness(t, append(runningPods(owner, "a", "b"), owner)...)
+			h.before = func(call string) error {
+				if strings.HasPrefix(call, "status") {
+					return nil
+				}
+				return tc.answer
+			}
+			if _, err := h.reconcile(t, owner); err != nil {
+				t.Errorf("Reconcile: %v", err)
+			}
+			h.checkCalls(t, "once", tc.want)
+			if len(h.events) > 0 {
+				t.Errorf("There is an event: %s", <-h.events)
+			}
+			if !h.expectations.Satisfied(identity(owner)) {
+				t.Error("Something is still expected")
+			}
+			h.catchUp(t)
+			if got, _ := h.view.owner(client.ObjectKeyFromObject(owner)); len(got.Status.Conditions) != 0 {
+				t.Errorf("Conditions are %v, want none", got.Status.Conditions)
+			}
+		})
 	}
 }

@@ -77,6 +77,12 @@ func runController(t *testing.T, cfg *rest.Config, namespace string, o controlle
 	if err := controllers.SetupWithManager(mgr, o); err != nil {
 		t.Fatalf("Setting up the controller: %v", err)
 	}
+	return runManager(t, mgr)
+}
+
+// runManager starts a manager; it ends with the test, or before when stop is called, and must end without an error.
+func runManager(t *testing.T, mgr ctrl.Manager) (stop func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- mgr.Start(ctx) }()

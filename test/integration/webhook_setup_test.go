@@ -121,22 +121,7 @@ func runWebhooks(t *testing.T, keeper *certs.Keeper, port int) (stop func()) {
 	if err := errors.Join(keeper.SetupWithManager(mgr), webhooks.SetupWithManager(mgr, options)); err != nil {
 		t.Fatalf("Setting up the webhooks: %v", err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- mgr.Start(ctx) }()
-	stopped := false
-	stop = func() {
-		if stopped {
-			return
-		}
-		stopped = true
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("The manager ended with: %v", err)
-		}
-	}
-	t.Cleanup(stop)
-	return stop
+	return runManager(t, mgr)
 }
 
 // redirect sends the API server's calls to a port of this machine. An
