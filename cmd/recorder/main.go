@@ -20,8 +20,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"podtrail.dev/podtrail/recorder/auditlog"
-	"podtrail.dev/podtrail/recorder/buffer"
-	"podtrail.dev/podtrail/recorder/serve"
+	"podtrail.dev/podtrail/telemetry/buffer"
+	"podtrail.dev/podtrail/telemetry/serve"
 )
 
 // gracefulStop is how long answers that are being sent may take to end; it must be less than the Pod's

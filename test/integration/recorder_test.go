@@ -33,8 +33,8 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"podtrail.dev/podtrail/recorder/auditlog"
-	"podtrail.dev/podtrail/recorder/buffer"
-	"podtrail.dev/podtrail/recorder/serve"
+	"podtrail.dev/podtrail/telemetry/buffer"
+	"podtrail.dev/podtrail/telemetry/serve"
 	"podtrail.dev/podtrail/trail/source"
 )
 
