@@ -2,13 +2,16 @@
 
 package trail
 
-import "strings"
+import (
+	"cmp"
+	"strings"
+)
 
 // IsSystem says whether a user is a part of the cluster and not a person or a pipeline.
 func IsSystem(user string) bool { return strings.HasPrefix(user, "system:") }
 
-// Find returns the object of that kind, namespace and name that is meant: the living one, else the one stored last,
-// else the refused one; nil if there is none. A UID in the reference picks exactly that object.
+// Find returns the object of that kind, namespace and name that is meant: the living one, else the newest attempt to
+// make one, stored or refused; nil if there is none. A UID in the reference picks exactly that object.
 func (t Trail) Find(ref Subject) *Object {
 	var best *Object
 	t.Walk(func(o *Object) {
@@ -22,15 +25,16 @@ func (t Trail) Find(ref Subject) *Object {
 	return best
 }
 
-// better says whether a is rather meant by a name than b.
+// better says whether a is rather meant by a name than b. A refused request has no resourceVersion, so which of two
+// attempts came last is told by when the API server received them.
 func better(a, b *Object) bool {
 	rank := func(o *Object) int {
 		switch {
 		case o.State != nil && o.State.Live:
 			return 3
-		case !o.Refused() && o.Subject.UID != "":
+		case o.Created.Seen():
 			return 2
-		case !o.Refused():
+		case o.Subject.UID != "":
 			return 1
 		}
 		return 0
@@ -38,7 +42,10 @@ func better(a, b *Object) bool {
 	if rank(a) != rank(b) {
 		return rank(a) > rank(b)
 	}
-	return compareVersions(a.Created.ResourceVersion, b.Created.ResourceVersion) > 0
+	return cmp.Or(
+		a.Created.Received.Compare(b.Created.Received),
+		compareVersions(a.Created.ResourceVersion, b.Created.ResourceVersion),
+	) > 0
 }
 
 // Focus narrows the trail to one object: its owners above it, without their other children, and everything below.
