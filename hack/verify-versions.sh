@@ -9,6 +9,8 @@ same() { # WHAT WANT HAVE
 		wrong=1
 	fi
 }
+# unpacked MODULE prints the folder of a module that the present one requires; on a fresh machine it is downloaded first.
+unpacked() { GOWORK=off go mod download "$1" && GOWORK=off go list -m -f '{{.Dir}}' "$1"; }
 requires() { (cd "$1" && GOWORK=off go list -m -f '{{.Version}}' "$2"); }
 
 library=v0.${KUBERNETES_VERSION#v1.}
@@ -22,10 +24,10 @@ done
 same "CoreDNS in hack/node-image/coredns/go.mod" "$COREDNS_VERSION" "$(requires hack/node-image/coredns github.com/coredns/coredns)"
 same "etcd in hack/node-image/etcd/go.mod" "v${ETCD_IMAGE_VERSION%%-*}" "$(requires hack/node-image/etcd go.etcd.io/etcd/server/v3)"
 
-kind_default=$(GOWORK=off go list -modfile=go.tools.mod -m -f '{{.Dir}}' sigs.k8s.io/kind)/pkg/apis/config/defaults/image.go
+kind_default=$(GOFLAGS="$GOFLAGS -modfile=go.tools.mod" unpacked sigs.k8s.io/kind)/pkg/apis/config/defaults/image.go
 same "kind's default node image" "$KIND_NODE_IMAGE" "$(sed -n 's/^const Image = "\(.*\)"$/\1/p' "$kind_default")"
 
-kubeadm_constants=$(cd hack/node-image/kubernetes && GOWORK=off go list -m -f '{{.Dir}}' k8s.io/kubernetes)/cmd/kubeadm/app/constants/constants.go
+kubeadm_constants=$(cd hack/node-image/kubernetes && unpacked k8s.io/kubernetes)/cmd/kubeadm/app/constants/constants.go
 for pair in "PauseVersion $PAUSE_VERSION" "DefaultEtcdVersion $ETCD_IMAGE_VERSION" "CoreDNSVersion $COREDNS_VERSION"; do
 	same "kubeadm's ${pair%% *}" "${pair#* }" "$(sed -n "s/^[[:space:]]*${pair%% *} *= *\"\(.*\)\"$/\1/p" "$kubeadm_constants")"
 done
