@@ -13,18 +13,21 @@ import (
 // their resourceVersions, each write with its stages.
 //
 // Observations are joined by identity only: the UID of the object, the ownerReference's UID, the Audit-ID of the
-// request. Where the evidence holds no UID and only one object of that name is known, the join is by name and marked
+// request, the resourceVersion that it stored, the parent of a span and its trace, the ids of sandbox and container.
+// Where the evidence holds none of them and only one object of that name is known, the join is by name and marked
 // inferred. Time never joins and never orders causes. The result does not depend on the observations' order.
 func Build(observations []Observation) Trail {
 	b := builder{objects: map[string]*draft{}, uids: map[Subject]map[string]bool{}}
-	sorted := canonical(observations)
-	for _, o := range sorted {
+	joined, unjoined := join(canonical(observations))
+	for _, o := range joined {
 		b.learn(o.Subject)
 	}
-	for _, o := range sorted {
+	for _, o := range joined {
 		b.add(o)
 	}
-	return b.trail()
+	t := b.trail()
+	t.Unjoined = unjoined
+	return t
 }
 
 // canonical sorts observations into an order that depends on their content alone, and drops those that two recorders
@@ -108,11 +111,19 @@ func (b *builder) add(o Observation) {
 	if d.requests[key] == nil {
 		d.requests[key] = &requestDraft{request: *o.Request}
 	}
-	d.requests[key].observations = append(d.requests[key].observations, o)
+	r := d.requests[key]
+	if r.request.ResourceVersion == "" { // a Binding's answer shows none; what it stored does
+		r.request.ResourceVersion = o.Keys.ResourceVersion
+	}
+	r.observations = append(r.observations, o)
 }
 
-// requestKey tells requests apart. The Audit-ID alone does not, because a client may choose it, also twice.
+// requestKey tells requests apart. The Audit-ID alone does not, because a client may choose it, also twice. A write
+// that is known by what it stored alone has that to tell it apart.
 func requestKey(r Request) string {
+	if r.AuditID == "" {
+		return "stored|" + r.ResourceVersion
+	}
 	return r.AuditID + "|" + r.Verb + "|" + r.URI + "|" + strconv.FormatInt(r.Received.UnixNano(), 10)
 }
 

@@ -113,18 +113,30 @@ func (d *draft) finish() *Object {
 }
 
 // split finds the creating request among the draft's and returns the others in order. Of several refused attempts
-// the latest stands for all.
+// the latest stands for all. A first revision in etcd whose request is not known is that request.
 func (d *draft) split() (creating *requestDraft, others []*requestDraft) {
 	attempts := 0
+	var stored *requestDraft
 	for _, r := range d.requests {
-		if !r.request.Creates {
+		switch {
+		case !r.request.Creates:
 			others = append(others, r)
+			continue
+		case r.request.AuditID == "":
+			stored = r
 			continue
 		}
 		attempts++
 		if creating == nil || compareRequests(creating.request, r.request) < 0 {
 			creating = r
 		}
+	}
+	switch {
+	case creating == nil:
+		creating = stored
+	case stored != nil: // an object is created once: this is what the request stored
+		creating.request.ResourceVersion = stored.request.ResourceVersion
+		creating.observations = append(creating.observations, stored.observations...)
 	}
 	if creating != nil && attempts > 1 {
 		creating.request.Attempts = attempts
@@ -139,7 +151,7 @@ func (d *draft) split() (creating *requestDraft, others []*requestDraft) {
 func compareRequests(a, b Request) int {
 	rank := func(r Request) int {
 		switch {
-		case r.Subresource == "binding" && r.Code < 400:
+		case r.Subresource == "binding" && r.Code < 400 && r.ResourceVersion == "":
 			return 0
 		case r.ResourceVersion != "":
 			return 1
@@ -205,7 +217,9 @@ func (d *draft) settleState(o *Object) {
 	})
 	newest := d.states[len(d.states)-1]
 	for i := len(d.states) - 1; i >= 0 && d.states[i].Ready; i-- {
-		o.ReadyAt = d.states[i].ReadyAt
+		if at := d.states[i].ReadyAt; !at.IsZero() {
+			o.ReadyAt = at
+		}
 	}
 	o.State = &newest
 }

@@ -4,11 +4,18 @@ package trail
 
 import "time"
 
-// Names of the evidence's sources, as in Evidence.Source.
+// Names of the evidence's sources, as in Evidence.Source and in the Source of a record.
 const (
-	SourceAudit  = "audit"
-	SourceObject = "object"
-	SourceEvent  = "event"
+	SourceAudit     = "audit"     // the API server's audit log
+	SourceObject    = "object"    // the API's objects as they are now
+	SourceEvent     = "event"     // the API's events
+	SourceSpan      = "span"      // OTLP spans of kube-apiserver, kubelet and containerd
+	SourceEtcd      = "etcd"      // revisions of keys in etcd
+	SourceCNI       = "cni"       // the CNI plugins' cached results
+	SourceOCI       = "oci"       // the OCI specs of sandboxes and containers
+	SourceLease     = "lease"     // the Leases of nodes
+	SourceReconcile = "reconcile" // the TeachingReplicaSet controller's reconcile records
+	SourceDecision  = "decision"  // the scheduler's decision records
 )
 
 // Subject is the identity of an object. A name can be used again, a UID can't: an empty UID means that the evidence
@@ -31,12 +38,32 @@ func (s Subject) named() Subject {
 
 // Evidence says where a fact comes from, so that a reader can look it up.
 type Evidence struct {
-	// Source is the kind of evidence: audit, object, event.
+	// Source is the kind of evidence, one of the Source constants.
 	Source string `json:"source"`
 	// Node is the node whose recorder saw it.
 	Node string `json:"node,omitempty"`
-	// ID finds it in the source: the Audit-ID, or KIND/NAME@resourceVersion of an API object.
+	// ID finds it in the source: the Audit-ID, KIND/NAME@resourceVersion of an API object, the span's id, the key and
+	// revision in etcd, the file on the node.
 	ID string `json:"id"`
+}
+
+// Keys are identities that evidence carries beside, or instead of, its subject's UID. Build joins by them: an
+// observation without a UID belongs to the object of the request with its AuditID, else to that of its parent span or
+// its trace, else to that of its sandbox or container. All are exact; none is a time or a name.
+type Keys struct {
+	// AuditID is the request that the evidence belongs to.
+	AuditID string `json:"auditID,omitempty"`
+	// Trace, Span and Parent are W3C ids in lower-case hex. A span without a parent here is the root that was seen.
+	Trace  string `json:"trace,omitempty"`
+	Span   string `json:"span,omitempty"`
+	Parent string `json:"parent,omitempty"`
+	// Sandbox and Container are the runtime's ids.
+	Sandbox   string `json:"sandbox,omitempty"`
+	Container string `json:"container,omitempty"`
+	// ResourceVersion is the version that the evidence shows stored: it belongs to the write that made it.
+	ResourceVersion string `json:"resourceVersion,omitempty"`
+	// Creates says that ResourceVersion is the object's first.
+	Creates bool `json:"creates,omitempty"`
 }
 
 // Fact is one thing that is known, in words.
@@ -113,12 +140,14 @@ type Observation struct {
 	// Duration is how long it took; zero if the evidence does not say.
 	Duration time.Duration `json:"durationNs,omitempty"`
 	Evidence Evidence      `json:"evidence"`
+	// Keys are what joins the evidence beside the subject's UID.
+	Keys Keys `json:"keys,omitzero"`
 	// Summary says in one line what happened.
 	Summary string `json:"summary,omitempty"`
 	Facts   []Fact `json:"facts,omitempty"`
 	// Inferred marks a join that was not made by an exact identity.
 	Inferred bool `json:"inferred,omitempty"`
-	// Request is the write that the evidence belongs to, nil for API objects and events.
+	// Request is the write that the evidence is the record of, nil for all sources but the audit log.
 	Request *Request `json:"-"`
 	// Owner is the subject's controller by ownerReference.
 	Owner *Subject `json:"-"`

@@ -27,6 +27,8 @@ type Trail struct {
 	Inferred int `json:"inferred"`
 	// Objects are the trees, by the resourceVersion at which their roots were stored.
 	Objects []*Object `json:"objects"`
+	// Unjoined is evidence that no identity joins to an object; a trail of one subject leaves it out.
+	Unjoined []Observation `json:"unjoined,omitempty"`
 }
 
 // Result is the outcome in one word.

@@ -6,10 +6,12 @@ package source
 import (
 	"encoding/json"
 	"time"
+
+	"podtrail.dev/podtrail/trail"
 )
 
 // Audit is the source name of the API server's audit log; a Record's Data is then one audit.k8s.io/v1 Event.
-const Audit = "audit"
+const Audit = trail.SourceAudit
 
 // Record is one piece of raw evidence as a recorder keeps it: who saw it, where, and the bytes as they were seen.
 // GET /v1/records serves one JSON object of this form for each line.

@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"podtrail.dev/podtrail/trail"
@@ -42,7 +41,7 @@ func loadRecords(path string) (out []trail.Observation, err error) {
 			if err := json.Unmarshal(lines.Bytes(), &record); err != nil {
 				return fmt.Errorf("decode record: %w", err)
 			}
-			observations, err := source.ParseAudit(record)
+			observations, err := source.Parse(record)
 			if err != nil {
 				return err
 			}
@@ -63,7 +62,15 @@ func loadObjects(path string) (out []trail.Observation, err error) {
 			return fmt.Errorf("decode list: %w", err)
 		}
 		for _, item := range list.Items {
-			observations, err := parseObject(item)
+			var object metav1.TypeMeta
+			if err := json.Unmarshal(item, &object); err != nil {
+				return fmt.Errorf("decode object: %w", err)
+			}
+			name := trail.SourceObject
+			if object.Kind == "Event" {
+				name = trail.SourceEvent
+			}
+			observations, err := source.Parse(source.Record{Source: name, Data: item})
 			if err != nil {
 				return err
 			}
@@ -90,38 +97,4 @@ func unzip(path string, read func(*bufio.Scanner) error) error {
 		return fmt.Errorf("read %s: %w", path, err)
 	}
 	return nil
-}
-
-func parseObject(raw []byte) ([]trail.Observation, error) {
-	var object struct {
-		metav1.TypeMeta   `json:",inline"`
-		metav1.ObjectMeta `json:"metadata"`
-		Spec              struct {
-			Replicas *int32 `json:"replicas"`
-		} `json:"spec"`
-	}
-	if err := json.Unmarshal(raw, &object); err != nil {
-		return nil, fmt.Errorf("decode object: %w", err)
-	}
-	switch object.Kind {
-	case "Pod":
-		var pod corev1.Pod
-		if err := json.Unmarshal(raw, &pod); err != nil {
-			return nil, fmt.Errorf("decode Pod %s: %w", object.Name, err)
-		}
-		return source.ParsePod(&pod), nil
-	case "Event":
-		var event corev1.Event
-		if err := json.Unmarshal(raw, &event); err != nil {
-			return nil, fmt.Errorf("decode event %s: %w", object.Name, err)
-		}
-		if o, ok := source.ParseEvent(&event); ok {
-			return []trail.Observation{o}, nil
-		}
-		return nil, nil
-	}
-	if object.Spec.Replicas == nil {
-		return nil, fmt.Errorf("%s %s has no spec.replicas", object.Kind, object.Name)
-	}
-	return source.ParseWorkload(object.Kind, &object.ObjectMeta, *object.Spec.Replicas), nil
 }
