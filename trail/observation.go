@@ -184,4 +184,6 @@ const (
 	FactContentType   = "content type"
 	FactAuditLevel    = "audit level"
 	FactStoredVersion = "resourceVersion"
+	FactAttempt       = "attempt"
+	FactWhy           = "why"
 )

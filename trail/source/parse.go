@@ -15,9 +15,10 @@ import (
 // parsers turn the records of each source into observations. A source that is added to a recorder is added here too,
 // and is then read, recorded, replayed and joined like all others.
 var parsers = map[string]func(Record) ([]trail.Observation, error){
-	trail.SourceAudit:  ParseAudit,
-	trail.SourceObject: parseObject,
-	trail.SourceEvent:  parseEvent,
+	trail.SourceAudit:    ParseAudit,
+	trail.SourceObject:   parseObject,
+	trail.SourceEvent:    parseEvent,
+	trail.SourceDecision: ParseDecision,
 }
 
 // Parse turns a record into the observations that it is evidence of, often none. An error means that the record is
