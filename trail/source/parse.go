@@ -5,6 +5,7 @@ package source
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -19,6 +20,11 @@ var parsers = map[string]func(Record) ([]trail.Observation, error){
 	trail.SourceObject:   parseObject,
 	trail.SourceEvent:    parseEvent,
 	trail.SourceDecision: ParseDecision,
+	trail.SourceSpan:     ParseSpan,
+	trail.SourceEtcd:     ParseEtcd,
+	trail.SourceCNI:      ParseCNI,
+	trail.SourceOCI:      ParseOCI,
+	trail.SourceLease:    ParseLease,
 }
 
 // Parse turns a record into the observations that it is evidence of, often none. An error means that the record is
@@ -74,4 +80,18 @@ func parseEvent(record Record) ([]trail.Observation, error) {
 		return []trail.Observation{o}, nil
 	}
 	return nil, nil
+}
+
+// decode reads a record's data.
+func decode[T any](record Record) (T, error) {
+	var data T
+	if err := json.Unmarshal(record.Data, &data); err != nil {
+		return data, fmt.Errorf("decode %s record of node %q: %w", record.Source, record.Node, err)
+	}
+	return data, nil
+}
+
+// known leaves out facts that the evidence does not hold.
+func known(facts ...trail.Fact) []trail.Fact {
+	return slices.DeleteFunc(facts, func(f trail.Fact) bool { return f.Value == "" })
 }

@@ -10,8 +10,21 @@ import (
 	"podtrail.dev/podtrail/trail"
 )
 
-// Audit is the source name of the API server's audit log; a Record's Data is then one audit.k8s.io/v1 Event.
-const Audit = trail.SourceAudit
+// Names of the recorder's sources, each with what a Record's Data then is.
+const (
+	// Audit is the API server's audit log: one audit.k8s.io/v1 Event.
+	Audit = trail.SourceAudit
+	// Span is what kube-apiserver, kubelet and containerd trace: one Spans.
+	Span = trail.SourceSpan
+	// Etcd is the store itself: one Stored.
+	Etcd = trail.SourceEtcd
+	// CNI is the cached result of a sandbox's network set-up: one CNIResult.
+	CNI = trail.SourceCNI
+	// OCI is the runtime's specification of a sandbox or container: one OCISpec.
+	OCI = trail.SourceOCI
+	// Lease is the renewal of a node's Lease: one Renewal.
+	Lease = trail.SourceLease
+)
 
 // Record is one piece of raw evidence as a recorder keeps it: who saw it, where, and the bytes as they were seen.
 // GET /v1/records serves one JSON object of this form for each line.
