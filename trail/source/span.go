@@ -43,13 +43,13 @@ type SpanData struct {
 	Start      time.Time         `json:"start"`
 	Took       time.Duration     `json:"tookNs"`
 	Attributes map[string]string `json:"attributes,omitempty"`
-	Events     []SpanEvent       `json:"events,omitempty"`
+	Events     []SpanMark        `json:"events,omitempty"`
 	// Error is the status' message, "error" if the span failed without one.
 	Error string `json:"error,omitempty"`
 }
 
-// SpanEvent is what a span noted on its way.
-type SpanEvent struct {
+// SpanMark is what a span noted on its way.
+type SpanMark struct {
 	Name string `json:"name"`
 	// After is the time since the span's start.
 	After      time.Duration     `json:"afterNs"`
@@ -57,13 +57,13 @@ type SpanEvent struct {
 }
 
 // event finds the first event of that name.
-func (s SpanData) event(name string) (SpanEvent, bool) {
+func (s SpanData) event(name string) (SpanMark, bool) {
 	for _, event := range s.Events {
 		if event.Name == name {
 			return event, true
 		}
 	}
-	return SpanEvent{}, false
+	return SpanMark{}, false
 }
 
 // ParseSpan turns the spans of one trace into observations: those of an API request into stages Submit, Authorize,
