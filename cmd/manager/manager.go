@@ -6,9 +6,9 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
@@ -40,7 +40,7 @@ func managerOptions(o options, s *runtime.Scheme, keeper *certs.Keeper, kept *re
 		served["/v1/records"] = kept
 	}
 	byObject := controllers.CacheByObject()
-	byObject[&corev1.Secret{}] = keeper.CacheOptions()
+	maps.Copy(byObject, keeper.CacheByObject())
 	return manager.Options{
 		Scheme: s,
 		Cache: cache.Options{

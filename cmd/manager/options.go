@@ -29,7 +29,6 @@ type options struct {
 	sidecarImage            string
 	schedulerName           string
 	namespace               string
-	certDir                 string
 	leaderElect             bool
 	maxConcurrentReconciles int
 	reconcileRecords        int
@@ -49,7 +48,6 @@ func parseOptions(args []string) (options, error) {
 	fs.StringVar(&o.sidecarImage, "sidecar-image", os.Getenv("SIDECAR_IMAGE"), "image of the proxy that is put into Pods (default: $SIDECAR_IMAGE)")
 	fs.StringVar(&o.schedulerName, "scheduler-name", "podtrail-scheduler", "scheduler that Pods without a choice of their own are given")
 	fs.StringVar(&o.namespace, "namespace", envOr("POD_NAMESPACE", "podtrail-system"), "namespace of the manager: of its leader lease and its certificate's Secret")
-	fs.StringVar(&o.certDir, "cert-dir", "/run/podtrail", "folder that can be written, for the public webhook certificate")
 	fs.BoolVar(&o.leaderElect, "leader-elect", true, "let only one replica run the controller; the webhooks run on all")
 	fs.IntVar(&o.maxConcurrentReconciles, "max-concurrent-reconciles", 5, "how many TeachingReplicaSets are reconciled at once")
 	fs.IntVar(&o.reconcileRecords, "reconcile-records-bytes", 4<<20, "memory for the records of reconciles, served as /v1/records beside the metrics; 0: keep none")
@@ -125,7 +123,6 @@ func (o *options) certificates() certs.Options {
 		ServiceName:             "podtrail-webhook",
 		MutatingConfiguration:   "podtrail-mutating-webhooks",
 		ValidatingConfiguration: "podtrail-validating-webhooks",
-		Dir:                     o.certDir,
 	}
 }
 

@@ -131,7 +131,7 @@ func startManager(t *testing.T, args ...string) (*exec.Cmd, *bytes.Buffer) {
 		t.Fatalf("Writing the kubeconfig: %v", err)
 	}
 	stderr := &bytes.Buffer{}
-	manager := exec.CommandContext(t.Context(), binary, append(args, "--sidecar-image=registry.example/proxy:1", "--cert-dir="+t.TempDir())...)
+	manager := exec.CommandContext(t.Context(), binary, append(args, "--sidecar-image=registry.example/proxy:1")...)
 	manager.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig)
 	manager.Stderr, manager.Stdout = stderr, stderr
 	manager.WaitDelay = time.Minute

@@ -76,7 +76,6 @@ func startWebhooks(t *testing.T) (stop func()) {
 		ServiceName:             "podtrail-webhook",
 		MutatingConfiguration:   "podtrail-mutating-webhooks",
 		ValidatingConfiguration: "podtrail-validating-webhooks",
-		Dir:                     t.TempDir(),
 	})
 	stop = runWebhooks(t, keeper, port)
 	await(t, "the certificate is served and trusted", func(context.Context) error { return keeper.Ready(nil) })
@@ -108,7 +107,7 @@ func runWebhooks(t *testing.T, keeper *certs.Keeper, port int) (stop func()) {
 	asManager.Impersonate.UserName = "system:serviceaccount:" + systemNamespace + ":podtrail-manager"
 	mgr, err := ctrl.NewManager(asManager, ctrl.Options{
 		Scheme:  scheme,
-		Cache:   cache.Options{ByObject: map[client.Object]cache.ByObject{&corev1.Secret{}: keeper.CacheOptions()}},
+		Cache:   cache.Options{ByObject: keeper.CacheByObject()},
 		Metrics: metricsserver.Options{BindAddress: "0"},
 		WebhookServer: webhook.NewServer(webhook.Options{
 			Host: "127.0.0.1", Port: port, TLSOpts: []func(*tls.Config){func(c *tls.Config) { c.GetCertificate = keeper.GetCertificate }},

@@ -1,38 +1,41 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package certs gives the webhook server its certificate.
+// Package certs gives the webhook server its certificate, and the API server the CA to check it by.
 //
-// Open Policy Agent's cert-controller makes a CA and a serving certificate,
-// keeps them in a Secret, renews them 90 days before they end and writes the
-// CA into the webhook configurations. This package serves the certificate out
-// of that Secret from memory: a mounted Secret would arrive up to a minute and a
-// half after it was written, and a private key would lie in a file.
+// Open Policy Agent's cert-controller makes the CA and the serving certificate. They are kept in a Secret and renewed
+// 90 days before they end. What cert-controller's own rotator does besides, this package does in its place, so that no
+// call fails while a CA is exchanged: docs/decisions/0018-certificate-rotation.md.
 //
-// A renewed serving certificate (yearly) has no gap: old and new are signed by
-// the same CA. A renewed CA (after ten years, or when someone empties the Secret)
-// has one: cert-controller replaces caBundle instead of adding to it, so for the
-// milliseconds until every replica has seen the Secret, and for as long as the
-// API server takes to see the configuration, a call can fail its handshake.
+//   - The webhook configurations trust the old CAs beside the new one for a while (bundle.go).
+//   - A replica goes on with the certificate it has until the API server has had time to learn of the new one's CA.
+//   - The certificate is served from memory: a mounted Secret would arrive up to a minute and a half after it was
+//     written, and a private key would lie in a file.
 package certs
 
 import (
+	"bytes"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
 	"sync/atomic"
 	"time"
 
-	"github.com/open-policy-agent/cert-controller/pkg/rotator"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// Options say where the certificate is kept and whom it is for.
+// settle is how long the webhook configurations must have had a CA before its certificate is served. An API server
+// learns of a changed configuration by a watch, in milliseconds; of several API servers the slowest one counts.
+const settle = 5 * time.Second
+
+// Options say where the certificate is kept and whom it is for. All fields are required.
 type Options struct {
 	// Secret holds the CA and the serving certificate. It must exist, it may be empty.
 	Secret types.NamespacedName
@@ -40,102 +43,106 @@ type Options struct {
 	ServiceName string
 	// MutatingConfiguration and ValidatingConfiguration are given the CA.
 	MutatingConfiguration, ValidatingConfiguration string
-	// Dir is a folder that can be written. It receives the public certificate,
-	// by which cert-controller learns that this replica has it.
-	Dir string
+}
+
+func (o Options) validate() error {
+	var errs []error
+	for field, value := range map[string]string{
+		"namespace of the Secret": o.Secret.Namespace, "name of the Secret": o.Secret.Name, "name of the Service": o.ServiceName,
+		"name of the mutating configuration": o.MutatingConfiguration, "name of the validating configuration": o.ValidatingConfiguration,
+	} {
+		if value == "" {
+			errs = append(errs, fmt.Errorf("no %s: give the one that is in config/webhook", field))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Keeper holds the serving certificate.
 type Keeper struct {
-	options  Options
-	current  atomic.Pointer[tls.Certificate]
-	injected chan struct{}
+	options Options
+	issuer  issuer
+	clock   clock.PassiveClock
+	client  client.Client
+	served  atomic.Pointer[pair]
+	// trusted tells whether the configurations have the CA of what is served.
+	trusted atomic.Bool
+	// announced is the CA that all configurations have had since then. Only Reconcile uses it, one at a time.
+	announced struct {
+		ca    []byte
+		since time.Time
+	}
 }
 
 // NewKeeper returns a Keeper without a certificate.
 func NewKeeper(o Options) *Keeper {
-	return &Keeper{options: o, injected: make(chan struct{})}
+	return &Keeper{
+		options: o,
+		issuer:  newIssuer(fmt.Sprintf("%s.%s.svc", o.ServiceName, o.Secret.Namespace)),
+		clock:   clock.RealClock{},
+	}
 }
 
-// CacheOptions limits the manager's cache of Secrets to the one that is needed.
-func (k *Keeper) CacheOptions() cache.ByObject {
-	return cache.ByObject{
-		Namespaces: map[string]cache.Config{k.options.Secret.Namespace: {}},
-		Field:      fields.OneTermEqualSelector("metadata.name", k.options.Secret.Name),
+// CacheByObject limits the manager's cache to the one Secret and the two configurations. With the name in the
+// selector, RBAC can limit list and watch to these names as well.
+func (k *Keeper) CacheByObject() map[client.Object]cache.ByObject {
+	named := func(name string) fields.Selector { return fields.OneTermEqualSelector("metadata.name", name) }
+	return map[client.Object]cache.ByObject{
+		&corev1.Secret{}: {
+			Namespaces: map[string]cache.Config{k.options.Secret.Namespace: {}},
+			Field:      named(k.options.Secret.Name),
+		},
+		&admissionregistrationv1.MutatingWebhookConfiguration{}:   {Field: named(k.options.MutatingConfiguration)},
+		&admissionregistrationv1.ValidatingWebhookConfiguration{}: {Field: named(k.options.ValidatingConfiguration)},
 	}
 }
 
 // GetCertificate is for tls.Config.
 func (k *Keeper) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	if c := k.current.Load(); c != nil {
-		return c, nil
+	if p := k.served.Load(); p != nil {
+		return p.leaf, nil
 	}
 	return nil, fmt.Errorf("the Secret %s holds no certificate yet", k.options.Secret)
 }
 
-// Ready is a readiness check: this replica serves a certificate that is valid
-// now, and the webhook configurations have its CA.
+// Ready is a readiness check: this replica serves a certificate that is valid now, and the webhook configurations have
+// its CA.
 func (k *Keeper) Ready(*http.Request) error {
 	c, err := k.GetCertificate(nil)
 	if err != nil {
 		return err
 	}
-	if now := time.Now(); now.Before(c.Leaf.NotBefore) || now.After(c.Leaf.NotAfter) {
+	if now := k.clock.Now(); now.Before(c.Leaf.NotBefore) || now.After(c.Leaf.NotAfter) {
 		return fmt.Errorf("the certificate in the Secret %s is valid from %s to %s, not now", k.options.Secret, c.Leaf.NotBefore, c.Leaf.NotAfter)
 	}
-	select {
-	case <-k.injected:
-		return nil
-	default:
+	if !k.trusted.Load() {
 		return fmt.Errorf("the CA is not yet in the webhook configurations %s and %s",
 			k.options.MutatingConfiguration, k.options.ValidatingConfiguration)
 	}
+	return nil
 }
 
-// SetupWithManager makes every replica watch the Secret and renew what is in it.
-// Renewal needs no leader: writes carry the resourceVersion, so of two replicas
-// that renew at once one fails and reads what the other wrote.
+// SetupWithManager makes every replica watch the Secret and the configurations and renew what is in them. It needs no
+// leader: writes carry the resourceVersion, so of two replicas that renew at once one is refused and reads what the
+// other wrote.
 func (k *Keeper) SetupWithManager(mgr ctrl.Manager) error {
-	if err := os.MkdirAll(k.options.Dir, 0o755); err != nil {
-		return fmt.Errorf("making the certificate folder: %w", err)
+	if err := k.options.validate(); err != nil {
+		return fmt.Errorf("setting up the webhook certificates: %w", err)
 	}
-	if err := mgr.Add(&secretWatch{keeper: k, cache: mgr.GetCache(), log: mgr.GetLogger().WithName("certs")}); err != nil {
-		return fmt.Errorf("adding the watch of the Secret %s: %w", k.options.Secret, err)
-	}
-	err := rotator.AddRotator(mgr, &rotator.CertRotator{
-		SecretKey:      k.options.Secret,
-		CertDir:        k.options.Dir,
-		CAName:         "podtrail-webhook-ca",
-		CAOrganization: "podtrail",
-		DNSName:        fmt.Sprintf("%s.%s.svc", k.options.ServiceName, k.options.Secret.Namespace),
-		IsReady:        k.injected,
-		Webhooks: []rotator.WebhookInfo{
-			{Name: k.options.MutatingConfiguration, Type: rotator.Mutating},
-			{Name: k.options.ValidatingConfiguration, Type: rotator.Validating},
-		},
-		FieldOwner: "podtrail-cert-rotator",
-	})
-	if err != nil {
-		return fmt.Errorf("adding the certificate rotator: %w", err)
-	}
-	return nil
+	k.client = mgr.GetClient()
+	return k.register(mgr)
 }
 
-// load takes over the pair in the Secret. An empty Secret is not an error: the
-// rotator is about to fill it.
-func (k *Keeper) load(secret *corev1.Secret) error {
-	certPEM, keyPEM := secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey]
-	if len(certPEM) == 0 && len(keyPEM) == 0 {
-		return nil
+// offer serves next at once if nothing is served yet or if the API server has had its CA for long enough; otherwise
+// it returns how long that still takes, for the configurations that have the CA since then.
+func (k *Keeper) offer(next *pair, since time.Time) (wait time.Duration) {
+	served := k.served.Load()
+	if served != nil && bytes.Equal(served.leaf.Certificate[0], next.leaf.Certificate[0]) {
+		return 0
 	}
-	pair, err := tls.X509KeyPair(certPEM, keyPEM)
-	if err != nil {
-		return fmt.Errorf("reading the certificate in the Secret %s: %w", k.options.Secret, err)
+	if wait := settle - k.clock.Since(since); served != nil && wait > 0 {
+		return wait
 	}
-	k.current.Store(&pair)
-	file := filepath.Join(k.options.Dir, corev1.TLSCertKey)
-	if err := os.WriteFile(file, certPEM, 0o644); err != nil {
-		return fmt.Errorf("writing the public certificate: %w", err)
-	}
-	return nil
+	k.served.Store(next)
+	return 0
 }

@@ -28,12 +28,12 @@ const (
 	unlimited = "upstream, no limit"
 )
 
-// sides are the controllers; scratch is a folder that the manager may write to.
-func sides(manager, upstream, scratch string, webhookPort int) []side {
+// sides are the controllers.
+func sides(manager, upstream string, webhookPort int) []side {
 	return []side{
 		{name: ours, kind: teachingReplicaSets, path: manager, args: []string{
 			"--leader-elect=false", "--metrics-bind-address=0", "--health-probe-bind-address=0",
-			fmt.Sprintf("--webhook-port=%d", webhookPort), "--cert-dir=" + scratch, "--sidecar-image=registry.example/proxy:1",
+			fmt.Sprintf("--webhook-port=%d", webhookPort), "--sidecar-image=registry.example/proxy:1",
 		}},
 		{name: unlimited, kind: replicaSets, path: upstream, args: []string{"-kube-api-qps=-1"}},
 		{name: stock, kind: replicaSets, path: upstream},

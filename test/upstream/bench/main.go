@@ -120,7 +120,7 @@ func run(ctx context.Context, args []string) (err error) {
 	}
 	defer func() { err = errors.Join(err, p.Stop()) }()
 	b := &bench{plane: p, timeout: o.timeout}
-	results, err := b.all(ctx, o, sides(o.manager, o.upstream, scratch, port))
+	results, err := b.all(ctx, o, sides(o.manager, o.upstream, port))
 	if len(results) > 0 {
 		fmt.Printf("%s on %s/%s, %d processors, %s to %s. Medians of %d rounds (%q: %d).\n\n", runtime.Version(), runtime.GOOS,
 			runtime.GOARCH, runtime.NumCPU(), results[0].at.UTC().Format(time.DateTime), time.Now().UTC().Format(time.DateTime),
