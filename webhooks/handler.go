@@ -17,14 +17,33 @@ import (
 	"podtrail.dev/podtrail/webhooks/verdict"
 )
 
-// readTimeout bounds how long a request's body may take to arrive. The API
-// server waits 3 s in all; controller-runtime bounds the body's size (7 MiB) and
-// the headers' time, not the body's.
+// readTimeout bounds how long a request's body may take to arrive. The API server waits 3 s in all; controller-runtime
+// bounds the headers' time, not the body's.
 const readTimeout = 5 * time.Second
 
-// withReadDeadline keeps a slow sender from holding a connection and a goroutine.
-func withReadDeadline(next http.Handler, timeout time.Duration) http.Handler {
+// maxBody is the most that is read, in bytes: as much as controller-runtime reads, which reckons with two objects of
+// 3 MiB each.
+const maxBody = 7 << 20
+
+// guard turns away what the API server never sends before anything of it is read, a stream without an announced end
+// among it, and keeps a slow sender from holding a connection and a goroutine.
+func guard(next http.Handler, timeout time.Duration) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch contentType := r.Header.Get("Content-Type"); {
+		case r.Method != http.MethodPost:
+			w.Header().Set("Allow", http.MethodPost)
+			http.Error(w, fmt.Sprintf("the method is %s: POST an AdmissionReview", r.Method), http.StatusMethodNotAllowed)
+			return
+		case contentType != runtime.ContentTypeJSON:
+			http.Error(w, fmt.Sprintf("the content type is %q: want %s", contentType, runtime.ContentTypeJSON), http.StatusUnsupportedMediaType)
+			return
+		case r.ContentLength < 0:
+			http.Error(w, "the length of the body is not announced: give a Content-Length", http.StatusLengthRequired)
+			return
+		case r.ContentLength > maxBody:
+			http.Error(w, fmt.Sprintf("the body has %d bytes: at most %d are read", r.ContentLength, maxBody), http.StatusRequestEntityTooLarge)
+			return
+		}
 		if err := http.NewResponseController(w).SetReadDeadline(time.Now().Add(timeout)); err != nil {
 			http.Error(w, fmt.Sprintf("setting the read deadline: %v", err), http.StatusInternalServerError)
 			return

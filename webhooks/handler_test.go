@@ -5,13 +5,11 @@ package webhooks
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	admissionv1 "k8s.io/api/admission/v1"
@@ -174,78 +172,6 @@ func TestHandlers(t *testing.T) {
 				t.Error("refused without a message")
 			}
 		})
-	}
-}
-
-// spaces never ends.
-type spaces struct{}
-
-func (spaces) Read(p []byte) (int, error) {
-	for i := range p {
-		p[i] = ' '
-	}
-	return len(p), nil
-}
-
-func TestMalformedRequestsAreRefused(t *testing.T) {
-	server := newServer(t)
-	text := func(s string) func() io.Reader { return func() io.Reader { return strings.NewReader(s) } }
-	nested := strings.Repeat(`{"a":`, 200_000) + "1" + strings.Repeat("}", 200_000)
-	cases := map[string]struct {
-		body     func() io.Reader
-		wantCode int32
-	}{
-		"no JSON":             {text("hello"), http.StatusBadRequest},
-		"a list":              {text("[]"), http.StatusBadRequest},
-		"cut off":             {text(`{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{`), http.StatusBadRequest},
-		"an unknown version":  {text(`{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v9","request":{}}`), http.StatusBadRequest},
-		"another kind":        {text(`{"kind":"Pod","apiVersion":"v1"}`), http.StatusBadRequest},
-		"no request":          {text(`{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1"}`), http.StatusBadRequest},
-		"nested deeply":       {text(`{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{"object":` + nested + `}}`), http.StatusBadRequest},
-		"more than is read":   {text(strings.Repeat(" ", 8<<20)), http.StatusRequestEntityTooLarge},
-		"an empty body":       {text(""), http.StatusBadRequest},
-		"a stream of no end":  {func() io.Reader { return spaces{} }, http.StatusRequestEntityTooLarge},
-		"a review of a list":  {text(`{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":[]}`), http.StatusBadRequest},
-		"an object of a type": {text(`{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{"uid":7}}`), http.StatusBadRequest},
-	}
-	for name, tc := range cases {
-		t.Run(name, func(t *testing.T) {
-			for _, path := range []string{PodDefaultPath, PodValidatePath, TeachingReplicaSetDefaultPath, TeachingReplicaSetValidatePath} {
-				resp := post(t, server.URL+path, tc.body())
-				if resp.Allowed || resp.Result.Code != tc.wantCode || resp.Result.Message == "" {
-					t.Errorf("%s answered allowed=%v code %d (%s), want code %d", path, resp.Allowed, resp.Result.Code, resp.Result.Message, tc.wantCode)
-				}
-			}
-		})
-	}
-}
-
-// TestSlowSenderIsCutOff: a body that stalls is given up, not waited for.
-func TestSlowSenderIsCutOff(t *testing.T) {
-	done := make(chan error, 1)
-	server := httptest.NewServer(withReadDeadline(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		_, err := io.ReadAll(r.Body)
-		done <- err
-	}), 100*time.Millisecond))
-	defer server.Close()
-	body, writer := io.Pipe()
-	defer func() { _ = writer.Close() }()
-	go func() {
-		resp, err := http.Post(server.URL, "application/json", body)
-		if err == nil {
-			_ = resp.Body.Close()
-		}
-	}()
-	if _, err := fmt.Fprint(writer, "{"); err != nil {
-		t.Fatal(err)
-	}
-	select {
-	case err := <-done:
-		if err == nil {
-			t.Error("the stalled body was read to an end that it does not have")
-		}
-	case <-time.After(10 * time.Second):
-		t.Fatal("the stalled body was still waited for after 10 s")
 	}
 }
 

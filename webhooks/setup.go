@@ -76,7 +76,7 @@ func Handlers(o Options) (map[string]http.Handler, error) {
 		TeachingReplicaSetDefaultPath:  teachingReplicaSetDefaulter{},
 		TeachingReplicaSetValidatePath: teachingReplicaSetValidator{},
 	} {
-		handlers[path] = withReadDeadline(&admission.Webhook{Handler: h}, readTimeout)
+		handlers[path] = guard(&admission.Webhook{Handler: h}, readTimeout)
 	}
 	return handlers, nil
 }

@@ -54,12 +54,7 @@ func managerOptions(o options, s *runtime.Scheme, keeper *certs.Keeper, kept *re
 			TLSOpts:        []func(*tls.Config){hardenTLS},
 			ExtraHandlers:  served,
 		},
-		WebhookServer: webhook.NewServer(webhook.Options{
-			Port: o.webhookPort,
-			TLSOpts: []func(*tls.Config){hardenTLS, func(c *tls.Config) {
-				c.GetCertificate = keeper.GetCertificate
-			}},
-		}),
+		WebhookServer:                 newWebhookServer(o.webhookPort, keeper.GetCertificate),
 		HealthProbeBindAddress:        o.healthAddress,
 		LeaderElection:                o.leaderElect,
 		LeaderElectionID:              "podtrail-manager",
@@ -67,6 +62,14 @@ func managerOptions(o options, s *runtime.Scheme, keeper *certs.Keeper, kept *re
 		LeaderElectionReleaseOnCancel: true,
 		GracefulShutdownTimeout:       new(shutdownTimeout),
 	}
+}
+
+// newWebhookServer serves a certificate that may change at any time.
+func newWebhookServer(port int, getCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)) webhook.Server {
+	return webhook.NewServer(webhook.Options{
+		Port:    port,
+		TLSOpts: []func(*tls.Config){hardenTLS, func(c *tls.Config) { c.GetCertificate = getCertificate }},
+	})
 }
 
 // hardenTLS allows TLS 1.3 only and switches HTTP/2 off, whose stream resets

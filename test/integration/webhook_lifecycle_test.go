@@ -5,7 +5,6 @@ package integration
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 
@@ -76,27 +75,6 @@ func testSystemNamespaces(t *testing.T) {
 			return nil
 		})
 	}
-}
-
-func testLostCertificate(t *testing.T) {
-	ctx := t.Context()
-	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: systemNamespace, Name: "podtrail-webhook-cert"}}
-	get(ctx, t, secret)
-	lost := slices.Clone(secret.Data[corev1.TLSCertKey])
-	secret.Data = nil
-	if err := k8sClient.Update(ctx, secret); err != nil {
-		t.Fatal(err)
-	}
-	namespace := demoNamespace(t)
-	await(t, "another certificate is served and trusted", func(ctx context.Context) error {
-		if err := k8sClient.Get(ctx, client.ObjectKeyFromObject(secret), secret); err != nil {
-			return err
-		}
-		if now := secret.Data[corev1.TLSCertKey]; len(now) == 0 || slices.Equal(now, lost) {
-			return fmt.Errorf("the Secret holds no new certificate")
-		}
-		return k8sClient.Create(ctx, limitedPod(namespace, "after"), dryRun)
-	})
 }
 
 // testWithoutManager: opted-in namespaces fail closed, all others live on.

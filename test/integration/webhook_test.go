@@ -33,7 +33,7 @@ func TestWebhooks(t *testing.T) {
 	t.Run("ephemeral containers and resize", testSubresources)
 	t.Run("TeachingReplicaSets", testTeachingReplicaSetAdmission)
 	t.Run("system namespaces", testSystemNamespaces)
-	t.Run("a lost certificate is made anew", testLostCertificate)
+	t.Run("three rotations while Pods are created", testRotationUnderLoad)
 	existing := objectsToOutlive(t)
 	stop()
 	t.Run("without the manager", testWithoutManager)
