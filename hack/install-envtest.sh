@@ -30,9 +30,9 @@ PARTS=3
 for name in $ASSETS; do
 	part "$name" build_component "$name" "$goos"
 done
-mkdir -p "$built.part"
+mkdir -p "$built.part.$$"
 for name in $ASSETS; do
-	ln -f "$(component_path "$name" "$goos")" "$built.part/$name"
+	ln -f "$(component_path "$name" "$goos")" "$built.part.$$/$name"
 done
-mv "$built.part" "$built"
+mv "$built.part.$$" "$built"
 echo "$built"

@@ -47,6 +47,7 @@ component_path() {
 }
 
 # build_component NAME [GOOS] makes sure that the binary lies at component_path.
+# What is being built has the process id in its name, so that two checkouts can build at once.
 build_component() {
 	local module package tags ldflags cgo out goos=${2:-linux}
 	out=$(component_path "$1" "$goos")
@@ -57,6 +58,6 @@ build_component() {
 	component "$1"
 	mkdir -p "$(dirname "$out")"
 	(cd "$ROOT/hack/node-image/$module" &&
-		GOWORK=off GOOS=$goos CGO_ENABLED=$cgo go build -tags "$tags" -ldflags "$ldflags" -o "$out.part" "$package")
-	mv "$out.part" "$out"
+		GOWORK=off GOOS=$goos CGO_ENABLED=$cgo go build -tags "$tags" -ldflags "$ldflags" -o "$out.part.$$" "$package")
+	mv "$out.part.$$" "$out"
 }

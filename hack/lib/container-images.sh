@@ -21,7 +21,7 @@ build_container_images() {
 		return
 	fi
 	rm -rf "$CACHE"/images/node-*
-	work=$out.part
+	work=$out.part.$$
 	mkdir -p "$work"
 	for name in kube-apiserver kube-controller-manager kube-scheduler; do
 		node_archive "$work" "$name:$KUBERNETES_VERSION" "/usr/local/bin/$name" "$(component_path "$name")=/usr/local/bin/$name"

@@ -16,8 +16,8 @@ build_packages() {
 		return
 	fi
 	mkdir -p "$(dirname "$out")"
-	mmdebstrap --variant=minbase --architectures="$(go env GOARCH)" --include="$NODE_PACKAGES" "$DEBIAN_RELEASE" "$out.part.tar"
-	mv "$out.part.tar" "$out"
+	mmdebstrap --variant=minbase --architectures="$(go env GOARCH)" --include="$NODE_PACKAGES" "$DEBIAN_RELEASE" "$out.part.$$.tar"
+	mv "$out.part.$$.tar" "$out"
 }
 
 build_pause() {
@@ -28,9 +28,9 @@ build_pause() {
 		return
 	fi
 	mkdir -p "$(dirname "$out")"
-	gcc -Os -Wall -static -DVERSION="$PAUSE_VERSION" -o "$out.part" "$(module_dir kubernetes k8s.io/kubernetes)/build/pause/linux/pause.c"
-	strip "$out.part"
-	mv "$out.part" "$out"
+	gcc -Os -Wall -static -DVERSION="$PAUSE_VERSION" -o "$out.part.$$" "$(module_dir kubernetes k8s.io/kubernetes)/build/pause/linux/pause.c"
+	strip "$out.part.$$"
+	mv "$out.part.$$" "$out"
 }
 
 pause_path() { echo "$CACHE/components/pause-$(echo "$PAUSE_VERSION $(go env GOARCH)" | hash_of)/pause"; }
@@ -95,8 +95,8 @@ build_rootfs() {
 	chroot "$tree" systemctl mask systemd-binfmt.service
 	rm -rf "$tree"/var/cache/apt/* "$tree"/var/lib/apt/lists/* "$tree"/usr/share/doc/* "$tree"/usr/share/man/*
 
-	tar -cf "$out.part" --numeric-owner -C "$tree" .
-	mv "$out.part" "$out"
+	tar -cf "$out.part.$$" --numeric-owner -C "$tree" .
+	mv "$out.part.$$" "$out"
 	# Only the newest is worth its disk space: it is made from cached parts in seconds.
 	find "$CACHE/rootfs" -name 'node-*.tar' ! -path "$out" -delete
 }
