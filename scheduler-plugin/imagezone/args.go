@@ -19,6 +19,10 @@ const (
 	// happens once: so by default the zones win where the two disagree.
 	defaultZoneWeight int64 = 2
 
+	// Without it Pods go to nodes where the pull fills the disk, and the kubelet
+	// then evicts others.
+	defaultDiskFilter = true
+
 	minWeight int64 = 0
 	maxWeight int64 = 100
 )
@@ -37,6 +41,11 @@ type ImageZoneArgs struct {
 	// fewer of the Pod's siblings. Defaults to 2. 0 leaves zones out and
 	// lets Pods that have a controller be scheduled in batches.
 	ZoneWeight *int64 `json:"zoneWeight,omitempty"`
+
+	// DiskFilter is whether a node without disk room for the images that the
+	// Pod would have to pull is refused. Defaults to true. Set it to false where
+	// nodes keep images on a disk of their own: their status does not tell about it.
+	DiskFilter *bool `json:"diskFilter,omitempty"`
 }
 
 // argsPath is where the arguments stand within a profile.
@@ -59,7 +68,7 @@ func decodeArgs(obj runtime.Object) (*ImageZoneArgs, error) {
 	if len(raw) > 0 {
 		strictErrs, err := kjson.UnmarshalStrict(raw, args)
 		if err := errors.Join(append(strictErrs, err)...); err != nil {
-			return nil, fmt.Errorf("%s: %w; it takes imageWeight and zoneWeight, whole numbers from %d to %d",
+			return nil, fmt.Errorf("%s: %w; it takes imageWeight and zoneWeight, whole numbers from %d to %d, and diskFilter, true or false",
 				argsPath(), err, minWeight, maxWeight)
 		}
 	}
@@ -93,6 +102,9 @@ func setDefaults(args *ImageZoneArgs) {
 	if args.ZoneWeight == nil {
 		args.ZoneWeight = ptr.To(defaultZoneWeight)
 	}
+	if args.DiskFilter == nil {
+		args.DiskFilter = ptr.To(defaultDiskFilter)
+	}
 }
 
 // validateArgs expects defaulted arguments.
@@ -100,9 +112,9 @@ func validateArgs(args *ImageZoneArgs) field.ErrorList {
 	path := argsPath()
 	errs := validateWeight(path.Child("imageWeight"), *args.ImageWeight)
 	errs = append(errs, validateWeight(path.Child("zoneWeight"), *args.ZoneWeight)...)
-	if *args.ImageWeight == 0 && *args.ZoneWeight == 0 {
+	if *args.ImageWeight == 0 && *args.ZoneWeight == 0 && !*args.DiskFilter {
 		errs = append(errs, field.Invalid(path.Child("zoneWeight"), 0,
-			"imageWeight and zoneWeight are both 0: set one of them above 0, or disable the plugin in this profile"))
+			"imageWeight and zoneWeight are both 0 and diskFilter is false, so nothing is left to do: set one of them, or disable the plugin in this profile"))
 	}
 	return errs
 }

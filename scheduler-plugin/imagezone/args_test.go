@@ -59,9 +59,16 @@ func TestDecodeArgs(t *testing.T) {
 				"pluginConfig[ImageZone].args.zoneWeight: Invalid value: 101: must be a whole number from 0 to 100",
 			},
 		},
-		"both weights 0": {
-			obj:     &runtime.Unknown{Raw: []byte(`{"imageWeight":0,"zoneWeight":0}`)},
-			wantErr: []string{"pluginConfig[ImageZone].args.zoneWeight", "set one of them above 0, or disable the plugin"},
+		"both weights 0 leave the filter": {
+			obj: &runtime.Unknown{Raw: []byte(`{"imageWeight":0,"zoneWeight":0}`)},
+		},
+		"nothing left to do": {
+			obj:     &runtime.Unknown{Raw: []byte(`{"imageWeight":0,"zoneWeight":0,"diskFilter":false}`)},
+			wantErr: []string{"pluginConfig[ImageZone].args.zoneWeight", "diskFilter is false", "set one of them, or disable the plugin"},
+		},
+		"a filter that is neither on nor off": {
+			obj:     &runtime.Unknown{Raw: []byte(`{"diskFilter":"yes"}`)},
+			wantErr: []string{"pluginConfig[ImageZone].args", "diskFilter", "true or false"},
 		},
 		"not JSON": {
 			obj:     &runtime.Unknown{Raw: []byte(`imageWeight: 7`), ContentType: runtime.ContentTypeYAML},

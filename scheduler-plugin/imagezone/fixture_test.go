@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -31,6 +32,38 @@ func makeNode(name, zone string, held images) *corev1.Node {
 		node.Label(corev1.LabelTopologyZone, zone)
 	}
 	return node.Obj()
+}
+
+// makeDisk returns a node with that much allocatable ephemeral-storage; 0 tells none.
+func makeDisk(name string, allocatable int64, held images) *corev1.Node {
+	node := makeNode(name, "", held)
+	if allocatable > 0 {
+		node.Status.Allocatable = corev1.ResourceList{
+			corev1.ResourceEphemeralStorage: *resource.NewQuantity(allocatable, resource.BinarySI),
+		}
+	}
+	return node
+}
+
+// makePod returns a Pod without a node that requests that much ephemeral-storage.
+func makePod(storage int64, imageNames ...string) *corev1.Pod {
+	pod := withImages(st.MakePod().Name("new").Namespace(namespace).UID("new").Obj(), imageNames...)
+	return requesting(pod, storage)
+}
+
+// storagePod returns a Pod on a node that requests that much ephemeral-storage.
+func storagePod(name, node string, storage int64) *corev1.Pod {
+	return requesting(st.MakePod().Name(name).Namespace(namespace).UID(name).Node(node).Obj(), storage)
+}
+
+func requesting(pod *corev1.Pod, storage int64) *corev1.Pod {
+	pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{
+		Image: "registry.example/of-unknown-size:v1",
+		Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{
+			corev1.ResourceEphemeralStorage: *resource.NewQuantity(storage, resource.BinarySI),
+		}},
+	})
+	return pod
 }
 
 // ownedPod returns a Pod of the ReplicaSet with the given UID, on a node unless
@@ -92,6 +125,24 @@ func (c cluster) feasible(tb testing.TB, snapshot *cache.Snapshot) []fwk.NodeInf
 		nodes = append(nodes, info)
 	}
 	return nodes
+}
+
+// filter runs PreFilter and Filter as the framework does, and returns each
+// node's status; nil if PreFilter skipped Filter.
+func (c cluster) filter(t *testing.T, args string, pod *corev1.Pod) map[string]*fwk.Status {
+	t.Helper()
+	pl, nodes := c.plugin(t, args)
+	state := framework.NewCycleState()
+	if _, status := pl.PreFilter(t.Context(), state, pod, nodes); status.IsSkip() {
+		return nil
+	} else if !status.IsSuccess() {
+		t.Fatalf("PreFilter: %v", status)
+	}
+	statuses := map[string]*fwk.Status{}
+	for _, node := range nodes {
+		statuses[node.Node().Name] = pl.Filter(t.Context(), state.Clone(), pod, node)
+	}
+	return statuses
 }
 
 // score runs PreScore, Score and NormalizeScore as the framework does. It

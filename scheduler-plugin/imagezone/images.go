@@ -4,6 +4,7 @@ package imagezone
 
 import (
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/distribution/reference"
@@ -19,55 +20,86 @@ type imageStates = map[string]*fwk.ImageStateSummary
 type image struct {
 	// names are those under which a node may list the image.
 	names []string
-	// bytes is the unpacked size, as nodes report it.
+	// bytes is the size that nodes report. containerd reports what is pulled,
+	// which is compressed (internal/cri/store/image), CRI-O what is unpacked.
 	bytes int64
 }
 
-// imageNames returns the image of each init container and container.
-// Ephemeral containers are left out: they are added to Pods that already have
-// a node.
-func imageNames(pod *corev1.Pod) []string {
-	names := make([]string, 0, len(pod.Spec.InitContainers)+len(pod.Spec.Containers))
+// containerImages returns the distinct images of the Pod's init containers and
+// containers, as upstream's ImageLocality signs them. Ephemeral containers are
+// left out: they are added to Pods that already have a node.
+func containerImages(pod *corev1.Pod) sets.Set[string] {
+	distinct := sets.New[string]()
 	for i := range pod.Spec.InitContainers {
-		names = append(names, pod.Spec.InitContainers[i].Image)
+		distinct.Insert(normalizedImageName(pod.Spec.InitContainers[i].Image))
 	}
 	for i := range pod.Spec.Containers {
-		names = append(names, pod.Spec.Containers[i].Image)
+		distinct.Insert(normalizedImageName(pod.Spec.Containers[i].Image))
 	}
-	return names
+	return distinct
 }
 
-// sortedImageNames returns the Pod's distinct images as upstream's
-// ImageLocality signs them.
-func sortedImageNames(pod *corev1.Pod) []string {
+// volumeImages returns the distinct images that the Pod mounts as volumes. The
+// kubelet pulls them as it pulls those of containers.
+func volumeImages(pod *corev1.Pod) sets.Set[string] {
 	distinct := sets.New[string]()
-	for _, name := range imageNames(pod) {
-		distinct.Insert(normalizedImageName(name))
+	for i := range pod.Spec.Volumes {
+		if source := pod.Spec.Volumes[i].Image; source != nil && source.Reference != "" {
+			distinct.Insert(normalizedImageName(source.Reference))
+		}
 	}
-	return sets.List(distinct)
+	return distinct
+}
+
+// neededImages returns all images that must be on a node before the Pod can
+// start there, each once, in alphabetical order.
+func neededImages(pod *corev1.Pod) []string {
+	return sets.List(containerImages(pod).Union(volumeImages(pod)))
 }
 
 // knownImages returns the Pod's distinct images that at least one of the nodes
-// holds, and the sum of their sizes. An image that none of them holds must be
-// pulled whichever node is chosen, so it decides nothing.
+// holds, and the sum of their sizes. The size of any other image is not known,
+// and it must be pulled whichever node is chosen, so it decides nothing.
 //
 // The size comes from the first node that lists the image: the scheduler's
 // cache gives an image the same size on every node (cache.addNodeImageStates).
-// An image that the Pod asks for under a tag and under a digest counts twice.
+// Two names of the Pod for what that node lists as one image count once.
 func knownImages(pod *corev1.Pod, nodes []fwk.NodeInfo) ([]image, int64) {
 	var known []image
 	var total int64
-	for _, name := range sortedImageNames(pod) {
+	for _, name := range neededImages(pod) {
 		img := image{names: listedNames(name)}
 		for _, node := range nodes {
-			if img.bytes = listedBytes(img.names, node.GetImageStates()); img.bytes > 0 {
+			if img.bytes = listedBytes(img.names, node.GetImageStates()); img.bytes == 0 {
+				continue
+			}
+			if !listedWith(known, img.names, node.Node().Status.Images) {
 				known = append(known, img)
 				total = addSaturated(total, img.bytes)
-				break
 			}
+			break
 		}
 	}
 	return known, total
+}
+
+// listedWith reports whether a node lists one of the images and the names as
+// the same image.
+func listedWith(images []image, names []string, listed []corev1.ContainerImage) bool {
+	if len(images) == 0 {
+		return false
+	}
+	for i := range listed {
+		if !intersect(names, listed[i].Names) {
+			continue
+		}
+		return slices.ContainsFunc(images, func(img image) bool { return intersect(img.names, listed[i].Names) })
+	}
+	return false
+}
+
+func intersect(a, b []string) bool {
+	return slices.ContainsFunc(a, func(name string) bool { return slices.Contains(b, name) })
 }
 
 // heldBytes returns how many bytes of the images a node need not pull. It is

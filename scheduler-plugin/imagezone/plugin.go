@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package imagezone is a scheduler plugin that prefers nodes which already
-// hold the Pod's images, and zones which hold fewer of the Pod's siblings.
+// Package imagezone is a scheduler plugin that refuses nodes without disk room
+// for the images that the Pod would have to pull, and prefers nodes which hold
+// them already and zones which hold fewer of the Pod's siblings.
 //
-// The extension points only fetch and translate. What they decide is computed
+// Each extension point has a file named after it. The extension points only fetch and translate. What they decide is computed
 // by functions that know neither the framework's handle nor a client. The
-// upstream counterparts are pkg/scheduler/framework/plugins/imagelocality and
-// the soft constraints of .../podtopologyspread in k8s.io/kubernetes.
+// upstream counterparts are pkg/scheduler/framework/plugins/imagelocality,
+// the soft constraints of .../podtopologyspread, and for disk room
+// .../noderesources (fit.go) in k8s.io/kubernetes.
 package imagezone
 
 import (
@@ -14,8 +16,6 @@ import (
 	"errors"
 	"fmt"
 
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	fwk "k8s.io/kube-scheduler/framework"
 )
@@ -23,20 +23,27 @@ import (
 // Name is the plugin's name in the registry and in KubeSchedulerConfiguration.
 const Name = "ImageZone"
 
-// ImageZone scores nodes by the image bytes they spare and by the siblings in
-// their zone. It holds no state between scheduling cycles.
+// ImageZone filters nodes by disk room and scores them by the image bytes they
+// spare and by the siblings in their zone. What a scheduling cycle works out is
+// in its cycle state; only sizes outlive it, for the queueing hints.
 type ImageZone struct {
 	handle fwk.Handle
+	// filtersDisk is whether a node without disk room is refused.
+	filtersDisk bool
 	// weights are the configured ones; a cycle leaves out a part with nothing
 	// to grade.
 	weights weights
+	sizes   *imageSizes
 }
 
 var (
-	_ fwk.PreScorePlugin  = &ImageZone{}
-	_ fwk.ScorePlugin     = &ImageZone{}
-	_ fwk.ScoreExtensions = &ImageZone{}
-	_ fwk.SignPlugin      = &ImageZone{}
+	_ fwk.PreFilterPlugin   = &ImageZone{}
+	_ fwk.FilterPlugin      = &ImageZone{}
+	_ fwk.EnqueueExtensions = &ImageZone{}
+	_ fwk.PreScorePlugin    = &ImageZone{}
+	_ fwk.ScorePlugin       = &ImageZone{}
+	_ fwk.ScoreExtensions   = &ImageZone{}
+	_ fwk.SignPlugin        = &ImageZone{}
 )
 
 // New is the plugin's factory (runtime.PluginFactory). It fails if the
@@ -50,26 +57,14 @@ func New(_ context.Context, obj runtime.Object, handle fwk.Handle) (fwk.Plugin, 
 		return nil, errors.New("the framework handle has no snapshot of the nodes")
 	}
 	return &ImageZone{
-		handle:  handle,
-		weights: weights{image: *args.ImageWeight, zone: *args.ZoneWeight},
+		handle:      handle,
+		filtersDisk: *args.DiskFilter,
+		weights:     weights{image: *args.ImageWeight, zone: *args.ZoneWeight},
+		sizes:       newImageSizes(),
 	}, nil
 }
 
 // Name returns the plugin's name.
 func (pl *ImageZone) Name() string {
 	return Name
-}
-
-// SignPod signs a Pod by its images, under the key and with the value that
-// upstream's ImageLocality uses, so that both plugins share one fragment. Two
-// image names that sign equally are looked up under equal names, see listedNames.
-//
-// A Pod whose siblings are counted is not signed: its score on every node of a
-// zone changes with each sibling that is placed there, so the scores of the Pod
-// before it must not be reused (KEP-5598).
-func (pl *ImageZone) SignPod(_ context.Context, pod *corev1.Pod) ([]fwk.SignFragment, *fwk.Status) {
-	if pl.weights.zone > 0 && metav1.GetControllerOfNoCopy(pod) != nil {
-		return nil, fwk.NewStatus(fwk.Unschedulable, "the zone score depends on where the Pod's siblings are")
-	}
-	return []fwk.SignFragment{{Key: fwk.ImageNamesSignerName, Value: sortedImageNames(pod)}}, nil
 }

@@ -4,15 +4,11 @@ package imagezone
 
 import (
 	"context"
-	"fmt"
 	"math/bits"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	fwk "k8s.io/kube-scheduler/framework"
 )
-
-const preScoreStateKey fwk.StateKey = "PreScore" + Name
 
 // wholePart is a part's value for the best node there can be. It is finer
 // than the framework's 0 to 100, so that rounding happens once, at the end.
@@ -21,47 +17,6 @@ const wholePart int64 = 1000
 // weights says how much each part of the score counts.
 type weights struct {
 	image, zone int64
-}
-
-// preScoreState is what PreScore works out once for all nodes of a cycle.
-type preScoreState struct {
-	// weights are 0 for a part with nothing to grade: none of the images is
-	// on a feasible node, or all zones hold the same number of siblings.
-	weights    weights
-	images     []image
-	totalBytes int64
-	// zoneParts is the zone part, 0 to wholePart, of each feasible zone.
-	zoneParts map[string]int64
-}
-
-// Clone returns the state itself: nothing changes it after PreScore.
-func (s *preScoreState) Clone() fwk.StateData {
-	return s
-}
-
-// PreScore finds which of the Pod's images the feasible nodes hold and counts
-// its siblings in their zones. It skips Score when neither can tell nodes apart.
-func (pl *ImageZone) PreScore(ctx context.Context, cycleState fwk.CycleState, pod *corev1.Pod, nodes []fwk.NodeInfo) *fwk.Status {
-	state := &preScoreState{}
-	if pl.weights.image > 0 {
-		if state.images, state.totalBytes = knownImages(pod, nodes); state.totalBytes > 0 {
-			state.weights.image = pl.weights.image
-		}
-	}
-	if controller := metav1.GetControllerOfNoCopy(pod); controller != nil && pl.weights.zone > 0 {
-		counts, err := pl.countSiblings(ctx, sibling{namespace: pod.Namespace, controller: controller.UID}, nodes)
-		if err != nil {
-			return fwk.AsStatus(err)
-		}
-		if state.zoneParts = zoneParts(counts); state.zoneParts != nil {
-			state.weights.zone = pl.weights.zone
-		}
-	}
-	if state.weights == (weights{}) {
-		return fwk.NewStatus(fwk.Skip)
-	}
-	cycleState.Write(preScoreStateKey, state)
-	return nil
 }
 
 // Score returns the node's weighted parts, 0 to wholePart times the weights.
@@ -90,18 +45,6 @@ func (pl *ImageZone) NormalizeScore(_ context.Context, cycleState fwk.CycleState
 		scores[i].Score = state.normalize(scores[i].Score)
 	}
 	return nil
-}
-
-func readPreScoreState(cycleState fwk.CycleState) (*preScoreState, error) {
-	data, err := cycleState.Read(preScoreStateKey)
-	if err != nil {
-		return nil, fmt.Errorf("reading %q from the cycle state: %w", preScoreStateKey, err)
-	}
-	state, ok := data.(*preScoreState)
-	if !ok {
-		return nil, fmt.Errorf("reading %q from the cycle state: want *preScoreState, got %T", preScoreStateKey, data)
-	}
-	return state, nil
 }
 
 // score is the weighted sum of the node's image part and zone part. A node

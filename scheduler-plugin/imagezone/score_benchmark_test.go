@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/kubernetes/pkg/scheduler/framework"
 )
 
@@ -20,7 +21,9 @@ func benchmarkCluster() (cluster, *corev1.Pod) {
 			held[fmt.Sprintf("registry.example/image-%d:v1", (n+i)%100)] = 100 * mb
 		}
 		name := fmt.Sprintf("node-%d", n)
-		c.nodes = append(c.nodes, makeNode(name, fmt.Sprintf("zone-%d", n%3), held))
+		node := makeDisk(name, 100*1024*mb, held)
+		metav1.SetMetaDataLabel(&node.ObjectMeta, corev1.LabelTopologyZone, fmt.Sprintf("zone-%d", n%3))
+		c.nodes = append(c.nodes, node)
 		for i := range 10 {
 			c.pods = append(c.pods, ownedPod(fmt.Sprintf("pod-%d-%d", n, i), fmt.Sprintf("app-%d", i*n%100), name))
 		}
