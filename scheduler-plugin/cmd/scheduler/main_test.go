@@ -19,6 +19,7 @@ import (
 	"k8s.io/kubernetes/cmd/kube-scheduler/app/config"
 	"k8s.io/kubernetes/cmd/kube-scheduler/app/options"
 	"k8s.io/kubernetes/pkg/scheduler"
+	schedulerapi "k8s.io/kubernetes/pkg/scheduler/apis/config"
 	"k8s.io/utils/ptr"
 
 	"podtrail.dev/podtrail/scheduler-plugin/imagezone"
@@ -27,6 +28,7 @@ import (
 const (
 	configFile  = "../../../config/scheduler/scheduler-config.yaml"
 	profileName = "podtrail-scheduler"
+	plainName   = "podtrail-scheduler-plain"
 )
 
 // setUp builds the scheduler from a configuration file as the command does.
@@ -62,23 +64,32 @@ func TestDeployedConfiguration(t *testing.T) {
 		t.Fatalf("Setting up the scheduler: %v", err)
 	}
 
-	t.Run("has one profile and its own name", func(t *testing.T) {
-		if diff := cmp.Diff([]string{profileName}, slices.Collect(maps.Keys(sched.Profiles))); diff != "" {
+	t.Run("has a profile with the plugins and one without, under names of its own", func(t *testing.T) {
+		if diff := cmp.Diff([]string{profileName, plainName}, slices.Sorted(maps.Keys(sched.Profiles))); diff != "" {
 			t.Errorf("Profiles (-want +got):\n%s", diff)
 		}
 	})
 	t.Run("adds ImageZone to upstream's plugins", func(t *testing.T) {
-		weights := map[string]int32{}
-		for _, plugin := range sched.Profiles[profileName].ListPlugins().Score.Enabled {
-			weights[plugin.Name] = plugin.Weight
-		}
 		wantWeights := map[string]int32{
 			"TaintToleration": 3, "NodeAffinity": 2, "NodeResourcesFit": 1, "PodTopologySpread": 2, "InterPodAffinity": 2,
 			"NodeResourcesBalancedAllocation": 1, "ImageLocality": 1, "DynamicResources": 2, "VolumeBinding": 1,
-			imagezone.Name: 3,
 		}
-		if diff := cmp.Diff(wantWeights, weights); diff != "" {
+		if diff := cmp.Diff(wantWeights, scoreWeights(sched, plainName)); diff != "" {
+			t.Errorf("Score plugins of the plain profile (-want +got):\n%s", diff)
+		}
+		wantWeights[imagezone.Name] = 3
+		if diff := cmp.Diff(wantWeights, scoreWeights(sched, profileName)); diff != "" {
 			t.Errorf("Score plugins (-want +got):\n%s", diff)
+		}
+	})
+	t.Run("lets ImageZone filter in its own profile only", func(t *testing.T) {
+		for profile, want := range map[string]bool{profileName: true, plainName: false} {
+			got := slices.ContainsFunc(sched.Profiles[profile].ListPlugins().Filter.Enabled, func(plugin schedulerapi.Plugin) bool {
+				return plugin.Name == imagezone.Name
+			})
+			if got != want {
+				t.Errorf("ImageZone filters in %s: %t, want %t", profile, got, want)
+			}
 		}
 	})
 	t.Run("takes a Lease that no other scheduler takes", func(t *testing.T) {
@@ -97,7 +108,18 @@ func TestDeployedConfiguration(t *testing.T) {
 		if signature := sched.Profiles[profileName].SignPod(t.Context(), pod); signature != nil {
 			t.Errorf("A Pod whose siblings are counted is signed: %s", signature)
 		}
+		if sched.Profiles[plainName].SignPod(t.Context(), pod) == nil {
+			t.Errorf("A Pod of the plain profile is not signed, so it is never scheduled in a batch")
+		}
 	})
+}
+
+func scoreWeights(sched *scheduler.Scheduler, profile string) map[string]int32 {
+	weights := map[string]int32{}
+	for _, plugin := range sched.Profiles[profile].ListPlugins().Score.Enabled {
+		weights[plugin.Name] = plugin.Weight
+	}
+	return weights
 }
 
 func TestConfigurationThatIsRefused(t *testing.T) {
