@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	podtrailv1alpha1 "podtrail.dev/podtrail/api/v1alpha1"
+	"podtrail.dev/podtrail/controllers/records"
 	"podtrail.dev/podtrail/controllers/replicas"
 )
 
@@ -102,6 +103,7 @@ func (r *Reconciler) patchPod(ctx context.Context, owner *podtrailv1alpha1.Teach
 	if err != nil {
 		return fmt.Errorf("encoding the patch: %w", err)
 	}
+	ctx = records.AboutPod(ctx, pod.Name)
 	patched := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name}}
 	err = r.client.Patch(ctx, patched, client.RawPatch(types.StrategicMergePatchType, patch), fieldOwner)
 	if err == nil {

@@ -38,8 +38,8 @@ type Reconciler struct {
 	expectations *expectations.Store
 	events       events.EventRecorder
 	clock        clock.PassiveClock
-	// records keeps what each pass did; nil if nobody wants to know.
-	records *records.Buffer
+	// records makes a span of each pass; nil if nobody wants to know.
+	records *records.Recorder
 }
 
 var _ reconcile.Reconciler = &Reconciler{}
@@ -47,16 +47,17 @@ var _ reconcile.Reconciler = &Reconciler{}
 // Reconcile observes once, plans purely, acts, and writes the status whatever came of it. Mirrors syncReplicaSet in
 // Kubernetes' pkg/controller/replicaset/replica_set.go.
 func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
-	pass := r.records.Start(request.NamespacedName)
-	result, err := r.reconcile(pass.Context(ctx), request, pass)
+	ctx, pass := r.records.Start(ctx, request.NamespacedName)
+	result, err := r.reconcile(ctx, request, pass)
 	pass.End(err, result.RequeueAfter)
 	return result, err
 }
 
 func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request, pass *records.Pass) (ctrl.Result, error) {
+	r.noteVersions(pass, request.NamespacedName)
 	if err := r.expectations.CaughtUp(request.NamespacedName, r.view.resourceVersion); err != nil {
 		ctrl.LoggerFrom(ctx).V(1).Info("Skipped", "reason", err.Error())
-		r.noteStale(pass, err)
+		noteStale(pass, err)
 		staleSkips.Inc()
 		return ctrl.Result{RequeueAfter: staleRecheck}, nil
 	}

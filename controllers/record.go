@@ -3,11 +3,17 @@
 package controllers
 
 import (
+	"strings"
+
+	"go.opentelemetry.io/otel/attribute"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	podtrailv1alpha1 "podtrail.dev/podtrail/api/v1alpha1"
+	"podtrail.dev/podtrail/controllers/expectations"
 	"podtrail.dev/podtrail/controllers/records"
 	"podtrail.dev/podtrail/controllers/replicas"
+	"podtrail.dev/podtrail/telemetry/names"
 )
 
 // The events that trigger a pass, as the records name them.
@@ -17,52 +23,78 @@ const (
 	eventDeleted = "Deleted"
 )
 
-// noteStale records that a pass was put off.
-func (r *Reconciler) noteStale(pass *records.Pass, stale error) {
-	pass.Note(func(record *records.Record) {
-		record.Waiting.Stale = stale.Error()
-		record.Waiting.Cache = r.cacheVersions()
+// noteVersions records how far the caches are, and what was written for the object of that name and not yet seen in
+// them. To be called before CaughtUp, which forgets what has been seen.
+func (r *Reconciler) noteVersions(pass *records.Pass, name types.NamespacedName) {
+	pass.Note(func() []attribute.KeyValue {
+		attributes := []attribute.KeyValue{
+			attribute.String(names.CachePods, r.view.resourceVersion(resourcePods)),
+			attribute.String(names.CacheOwners, r.view.resourceVersion(resourceOwners)),
+		}
+		for resource, key := range map[expectations.Resource]string{
+			resourcePods: names.WrittenPods, resourceOwners: names.WrittenOwners,
+		} {
+			if written := r.expectations.Written(name, resource); written != "" {
+				attributes = append(attributes, attribute.String(key, written))
+			}
+		}
+		return attributes
 	})
+}
+
+// noteStale records that a pass was put off.
+func noteStale(pass *records.Pass, stale error) {
+	pass.Note(func() []attribute.KeyValue { return []attribute.KeyValue{attribute.String(names.Stale, stale.Error())} })
 }
 
 // noteObserved records what a pass saw.
 func (r *Reconciler) noteObserved(pass *records.Pass, owner *podtrailv1alpha1.TeachingReplicaSet, claims replicas.Claims) {
-	pass.Note(func(record *records.Record) {
-		record.UID, record.Generation = string(owner.UID), owner.Generation
-		creations, deletions := r.expectations.Waiting(identity(owner))
-		record.Waiting.Creations = creations
-		for _, uid := range deletions {
-			record.Waiting.Deletions = append(record.Waiting.Deletions, string(uid))
+	pass.Note(func() []attribute.KeyValue {
+		attributes := []attribute.KeyValue{
+			attribute.String(names.OwnerUID, string(owner.UID)), attribute.Int64(names.OwnerGeneration, owner.Generation),
 		}
-		record.Waiting.Cache = r.cacheVersions()
-		record.Verdicts = map[string]string{}
+		creations, deletions := r.expectations.Waiting(identity(owner))
+		if len(creations) > 0 {
+			attributes = append(attributes, attribute.StringSlice(names.ExpectedCreations, creations))
+		}
+		if len(deletions) > 0 {
+			uids := make([]string, 0, len(deletions))
+			for _, uid := range deletions {
+				uids = append(uids, string(uid))
+			}
+			attributes = append(attributes, attribute.StringSlice(names.ExpectedDeletions, uids))
+		}
 		for verdict, pods := range claims {
-			for _, pod := range pods {
-				if verdict != replicas.Ignored {
-					record.Verdicts[pod.Name] = string(verdict)
-				}
+			if verdict != replicas.Ignored {
+				attributes = append(attributes, attribute.Int(names.PodsSeen+strings.ToLower(string(verdict)), len(pods)))
 			}
 		}
+		return attributes
 	})
-}
-
-func (r *Reconciler) cacheVersions() map[string]string {
-	return map[string]string{
-		string(resourcePods):   r.view.resourceVersion(resourcePods),
-		string(resourceOwners): r.view.resourceVersion(resourceOwners),
-	}
 }
 
 // notePlan records what a pass decided.
 func notePlan(pass *records.Pass, plan replicas.Plan) {
-	pass.Note(func(record *records.Record) {
-		record.Plan = &records.Plan{
-			Hold: string(plan.Hold), Desired: plan.Desired, Current: plan.Current, Create: plan.Create,
+	pass.Note(func() []attribute.KeyValue {
+		attributes := []attribute.KeyValue{
+			attribute.Int(names.PlanDesired, plan.Desired), attribute.Int(names.PlanCurrent, plan.Current),
 		}
-		for _, deletion := range plan.Delete {
-			record.Plan.Delete = append(record.Plan.Delete,
-				records.Deletion{Pod: deletion.Pod.Name, Rule: string(deletion.Rule)})
+		if plan.Hold != "" {
+			attributes = append(attributes, attribute.String(names.PlanHold, string(plan.Hold)))
 		}
+		if len(plan.Create) > 0 {
+			attributes = append(attributes, attribute.StringSlice(names.PlanCreate, plan.Create),
+				attribute.IntSlice(names.PlanBatches, batches(len(plan.Create))))
+		}
+		if len(plan.Delete) > 0 {
+			pods, rules := make([]string, 0, len(plan.Delete)), make([]string, 0, len(plan.Delete))
+			for _, deletion := range plan.Delete {
+				pods, rules = append(pods, deletion.Pod.Name), append(rules, string(deletion.Rule))
+			}
+			attributes = append(attributes, attribute.StringSlice(names.PlanDelete, pods),
+				attribute.StringSlice(names.PlanDeleteRules, rules))
+		}
+		return attributes
 	})
 }
 

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	podtrailv1alpha1 "podtrail.dev/podtrail/api/v1alpha1"
+	"podtrail.dev/podtrail/controllers/records"
 	"podtrail.dev/podtrail/controllers/replicas"
 )
 
@@ -63,6 +64,7 @@ func (r *Reconciler) createAll(ctx context.Context, owner *podtrailv1alpha1.Teac
 // answer lost, or another replica of this manager was first, the API server answers AlreadyExists and the Pod counts
 // as created.
 func (r *Reconciler) create(ctx context.Context, owner *podtrailv1alpha1.TeachingReplicaSet, name string) error {
+	ctx = records.AboutPod(ctx, name)
 	pod, err := r.newPod(owner, name)
 	sent := err == nil
 	if sent {
@@ -158,6 +160,7 @@ func (r *Reconciler) delete(ctx context.Context, owner *podtrailv1alpha1.Teachin
 		r.expectations.DeletionObserved(identity(owner), pod.UID)
 		return errSuperseded
 	}
+	ctx = records.AboutPod(ctx, pod.Name)
 	target := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name}}
 	err := r.client.Delete(ctx, target, client.Preconditions{UID: &pod.UID})
 	if err == nil {
@@ -182,7 +185,7 @@ func (r *Reconciler) delete(ctx context.Context, owner *podtrailv1alpha1.Teachin
 // and neither the API server nor the reader of the events should see it hundreds of times. It returns how many calls
 // were made and the first error. Mirrors slowStartBatch in replica_set.go.
 func slowStart(count int, fn func(i int) error) (tried int, err error) {
-	for batch := min(count, 1); batch > 0; batch = min(2*batch, count-tried) {
+	for _, batch := range batches(count) {
 		first := tried
 		err = inParallel(batch, batch, func(i int) error { return fn(first + i) })
 		tried += batch
@@ -191,6 +194,16 @@ func slowStart(count int, fn func(i int) error) (tried int, err error) {
 		}
 	}
 	return tried, nil
+}
+
+// batches says how slowStart divides count calls.
+func batches(count int) []int {
+	var sizes []int
+	for batch, left := 1, count; left > 0; batch *= 2 {
+		sizes = append(sizes, min(batch, left))
+		left -= min(batch, left)
+	}
+	return sizes
 }
 
 // inParallel calls fn with 0 to count-1, at most limit at the same time, waits for all and returns one of the errors.

@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 
+	"go.opentelemetry.io/otel/trace"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -29,10 +30,9 @@ type Options struct {
 	// MaxConcurrentReconciles is how many objects are reconciled at the same time; one object never is twice.
 	// 0 means 5, as in kube-controller-manager.
 	MaxConcurrentReconciles int
-	// Records keeps what each reconcile saw, decided and wrote; nil keeps nothing. For the Audit-IDs of the writes the
-	// manager's rest.Config must have been wrapped with records.Transport. The buffer is an http.Handler; serve it as
-	// /v1/records behind the metrics endpoint's authentication.
-	Records *records.Buffer
+	// Tracer makes a span of each reconcile: what asked for it, what it saw, decided and wrote; nil makes none. For the
+	// Audit-IDs of the writes the manager's rest.Config must have been wrapped with records.Transport.
+	Tracer trace.Tracer
 }
 
 // SetupWithManager registers the indexes, the watches and the reconciler. The manager's cache should be made with
@@ -49,6 +49,7 @@ func SetupWithManager(mgr ctrl.Manager, o Options) error {
 	if err != nil {
 		return err
 	}
+	recorder := records.New(Name, o.Tracer, clock.RealClock{})
 	r := &Reconciler{
 		client:       mgr.GetClient(),
 		live:         mgr.GetAPIReader(),
@@ -56,9 +57,9 @@ func SetupWithManager(mgr ctrl.Manager, o Options) error {
 		expectations: expectations.New(clock.RealClock{}),
 		events:       mgr.GetEventRecorder(Name + "-controller"),
 		clock:        clock.RealClock{},
-		records:      o.Records,
+		records:      recorder,
 	}
-	w := &watcher{view: r.view, expectations: r.expectations, records: o.Records}
+	w := &watcher{view: r.view, expectations: r.expectations, records: recorder}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named(Name).
 		Watches(&podtrailv1alpha1.TeachingReplicaSet{}, w.ownerHandler()).

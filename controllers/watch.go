@@ -33,7 +33,7 @@ type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 type watcher struct {
 	view         *view
 	expectations *expectations.Store
-	records      *records.Buffer
+	records      *records.Recorder
 }
 
 func (w *watcher) ownerHandler() handler.EventHandler {

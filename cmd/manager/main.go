@@ -27,6 +27,9 @@ import (
 // version is set by the linker (-X main.version=...).
 var version = "dev"
 
+// serviceName is what the spans say that reports them.
+const serviceName = "podtrail-manager"
+
 // shutdownTimeout leaves the kubelet's 30 s grace period room for the preStop
 // pause of config/manager.
 const shutdownTimeout = 20 * time.Second
@@ -55,7 +58,7 @@ func run(ctx context.Context, args []string) error {
 		return fmt.Errorf("finding out how to reach the API server: %w", err)
 	}
 	keeper := certs.NewKeeper(o.certificates())
-	mgr, err := newManager(cfg, o, keeper)
+	mgr, err := newManager(ctx, cfg, o, keeper)
 	if err != nil {
 		return err
 	}
@@ -67,16 +70,24 @@ func run(ctx context.Context, args []string) error {
 }
 
 // newManager puts the parts together.
-func newManager(cfg *rest.Config, o options, keeper *certs.Keeper) (manager.Manager, error) {
+func newManager(ctx context.Context, cfg *rest.Config, o options, keeper *certs.Keeper) (manager.Manager, error) {
 	s := runtime.NewScheme()
 	if err := errors.Join(scheme.AddToScheme(s), podtrailv1alpha1.AddToScheme(s)); err != nil {
 		return nil, fmt.Errorf("registering the API types: %w", err)
 	}
 	cfg.QPS, cfg.Burst = o.kubeAPIQPS, o.kubeAPIBurst
-	kept := keepRecords(cfg, o)
+	provider, kept, err := newReporting(ctx, cfg, o)
+	if err != nil {
+		return nil, err
+	}
 	mgr, err := ctrl.NewManager(cfg, managerOptions(o, s, keeper, kept))
 	if err != nil {
 		return nil, fmt.Errorf("making the manager: %w", err)
+	}
+	if provider != nil {
+		if err := mgr.Add(provider); err != nil {
+			return nil, fmt.Errorf("adding the reports of reconciles: %w", err)
+		}
 	}
 	if err := keeper.SetupWithManager(mgr); err != nil {
 		return nil, err
@@ -85,7 +96,7 @@ func newManager(cfg *rest.Config, o options, keeper *certs.Keeper) (manager.Mana
 		return nil, err
 	}
 	if err := controllers.SetupWithManager(mgr, controllers.Options{
-		MaxConcurrentReconciles: o.maxConcurrentReconciles, Records: kept,
+		MaxConcurrentReconciles: o.maxConcurrentReconciles, Tracer: provider.Tracer(controllers.Name),
 	}); err != nil {
 		return nil, fmt.Errorf("setting up the controller: %w", err)
 	}

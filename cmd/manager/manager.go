@@ -3,42 +3,48 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"maps"
-	"net/http"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
-	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
-	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
-	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	"sigs.k8s.io/controller-runtime/pkg/webhook"
 
 	"podtrail.dev/podtrail/controllers"
 	"podtrail.dev/podtrail/controllers/records"
+	"podtrail.dev/podtrail/telemetry/serve"
+	"podtrail.dev/podtrail/telemetry/spans"
+	"podtrail.dev/podtrail/trail/source"
 	"podtrail.dev/podtrail/webhooks/certs"
 )
 
-// keepRecords returns the buffer of reconcile records and lets the requests carry Audit-IDs of our own; nil if none
-// are to be kept.
-func keepRecords(cfg *rest.Config, o options) *records.Buffer {
-	if o.reconcileRecords == 0 {
-		return nil
+// newReporting returns what the reconciles report to, and the records that it keeps in this process. The requests then
+// carry Audit-IDs of our own. It is nil, and nothing is kept, if there is no memory for records and no collector.
+func newReporting(ctx context.Context, cfg *rest.Config, o options) (*spans.Provider, []serve.Source, error) {
+	options := spans.Options{Service: serviceName, Version: version, Log: ctrl.Log.WithName("telemetry")}
+	var kept []serve.Source
+	if o.reconcileRecords > 0 {
+		options.Keep = spans.NewKeeper(source.Reconcile, int64(o.reconcileRecords))
+		kept = append(kept, options.Keep)
 	}
-	cfg.Wrap(records.Transport)
-	return records.NewBuffer(controllers.Name, o.reconcileRecords, clock.RealClock{})
+	provider, err := spans.New(ctx, options)
+	if err != nil {
+		return nil, nil, fmt.Errorf("setting up the reports of reconciles: %w", err)
+	}
+	if provider != nil {
+		cfg.Wrap(records.Transport)
+	}
+	return provider, kept, nil
 }
 
-func managerOptions(o options, s *runtime.Scheme, keeper *certs.Keeper, kept *records.Buffer) manager.Options {
-	served := map[string]http.Handler{}
-	if kept != nil {
-		served["/v1/records"] = kept
-	}
+func managerOptions(o options, s *runtime.Scheme, keeper *certs.Keeper, kept []serve.Source) manager.Options {
 	byObject := controllers.CacheByObject()
 	maps.Copy(byObject, keeper.CacheByObject())
 	return manager.Options{
@@ -47,13 +53,7 @@ func managerOptions(o options, s *runtime.Scheme, keeper *certs.Keeper, kept *re
 			ByObject:         byObject,
 			DefaultTransform: cache.TransformStripManagedFields(),
 		},
-		Metrics: metricsserver.Options{
-			BindAddress:    o.metricsAddress,
-			SecureServing:  true,
-			FilterProvider: filters.WithAuthenticationAndAuthorization,
-			TLSOpts:        []func(*tls.Config){hardenTLS},
-			ExtraHandlers:  served,
-		},
+		Metrics:                       serve.Options(o.metricsAddress, kept...),
 		WebhookServer:                 newWebhookServer(o.webhookPort, keeper.GetCertificate),
 		HealthProbeBindAddress:        o.healthAddress,
 		LeaderElection:                o.leaderElect,

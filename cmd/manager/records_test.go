@@ -3,26 +3,38 @@
 package main
 
 import (
-	"net/http"
 	"testing"
 
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
-
-	"podtrail.dev/podtrail/webhooks/certs"
 )
 
-// TestRecordsAreOptional checks that without memory for records neither requests nor the metrics endpoint know of
-// them.
+// TestRecordsAreOptional checks that without memory for records and without a collector the controller gets no tracer
+// and requests go out as they are.
 func TestRecordsAreOptional(t *testing.T) {
-	for bytes, want := range map[int]bool{0: false, 1024: true} {
-		o := options{reconcileRecords: bytes}
-		cfg := &rest.Config{}
-		kept := keepRecords(cfg, o)
-		served := managerOptions(o, runtime.NewScheme(), certs.NewKeeper(o.certificates()), kept).Metrics.ExtraHandlers
-		if (cfg.WrapTransport != nil) != want || (kept != nil) != want || (served["/v1/records"] != http.Handler(nil)) != want {
-			t.Errorf("With %d bytes: transport wrapped %v, records kept %v, handlers %v; want %v",
-				bytes, cfg.WrapTransport != nil, kept != nil, served, want)
-		}
+	tests := map[string]struct {
+		bytes       int
+		endpoint    string
+		wantReports bool
+		wantKept    int
+	}{
+		"neither":             {},
+		"memory":              {bytes: 1024, wantReports: true, wantKept: 1},
+		"a collector":         {endpoint: "http://127.0.0.1:4317", wantReports: true},
+		"memory and the same": {bytes: 1024, endpoint: "http://127.0.0.1:4317", wantReports: true, wantKept: 1},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", tc.endpoint)
+			cfg := &rest.Config{}
+			provider, kept, err := newReporting(t.Context(), cfg, options{reconcileRecords: tc.bytes})
+			if err != nil {
+				t.Fatal(err)
+			}
+			tracer, wrapped := provider.Tracer("controller") != nil, cfg.WrapTransport != nil
+			if tracer != tc.wantReports || wrapped != tc.wantReports || len(kept) != tc.wantKept {
+				t.Errorf("Tracer: %v, requests marked: %v, sources: %d; want %v, %v and %d",
+					tracer, wrapped, len(kept), tc.wantReports, tc.wantReports, tc.wantKept)
+			}
+		})
 	}
 }

@@ -189,6 +189,17 @@ func (s *Store) CaughtUp(name types.NamespacedName, read func(Resource) string) 
 	return nil
 }
 
+// Written is the newest resourceVersion of the resource that was written for the owner of this name and that CaughtUp
+// has not yet found in the cache; empty if there is none.
+func (s *Store) Written(name types.NamespacedName, resource Resource) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r := s.records[name]; r != nil {
+		return r.written[resource]
+	}
+	return ""
+}
+
 // Satisfied reports whether the owner may act: nothing is expected any more, or has been for longer than Timeout.
 func (s *Store) Satisfied(owner Owner) bool {
 	s.mu.Lock()

@@ -9,13 +9,18 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"go.opentelemetry.io/otel/attribute"
 	"k8s.io/apimachinery/pkg/types"
 	clocktesting "k8s.io/utils/clock/testing"
+
+	"podtrail.dev/podtrail/telemetry/names"
+	"podtrail.dev/podtrail/telemetry/spans"
+	"podtrail.dev/podtrail/trail/source"
 )
 
 var (
@@ -23,107 +28,91 @@ var (
 	web     = types.NamespacedName{Namespace: "ns", Name: "web"}
 )
 
-// serve asks the buffer and returns the status and the records.
-func serve(t *testing.T, b *Buffer, method, target string) (int, []Record) {
+// newTestRecorder returns a recorder and a function that returns what it has recorded.
+func newTestRecorder(t *testing.T) (*Recorder, *clocktesting.FakePassiveClock, func() []source.SpanTree) {
 	t.Helper()
-	w := httptest.NewRecorder()
-	b.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), method, target, nil))
-	if w.Code != http.StatusOK {
-		return w.Code, nil
+	keeper := spans.NewKeeper("test", 1<<20)
+	provider, err := spans.New(t.Context(), spans.Options{Keep: keeper})
+	if err != nil {
+		t.Fatal(err)
 	}
-	var records []Record
-	for line := range strings.Lines(w.Body.String()) {
-		var s served
-		var r Record
-		if err := errors.Join(json.Unmarshal([]byte(line), &s), json.Unmarshal(s.Data, &r)); err != nil || s.Source != Source {
-			t.Fatalf("Line %q: source %q, error %v", line, s.Source, err)
+	clock := clocktesting.NewFakePassiveClock(testNow)
+	return New("controller", provider.Tracer("controller"), clock), clock, func() (trees []source.SpanTree) {
+		t.Helper()
+		for record := range keeper.Records(func(namespace string) bool { return namespace == web.Namespace }) {
+			var tree source.SpanTree
+			if err := json.Unmarshal(record.Data, &tree); err != nil {
+				t.Fatal(err)
+			}
+			trees = append(trees, tree)
 		}
-		records = append(records, r)
+		return trees
 	}
-	return w.Code, records
 }
 
-func TestRecord(t *testing.T) {
-	c := clocktesting.NewFakePassiveClock(testNow)
-	b := NewBuffer("controller", 1<<20, c)
-	for i := range maxTriggers + 3 {
-		b.Trigger(web, func() Trigger { return Trigger{Event: "Added", Kind: "Pod", Name: fmt.Sprint(i)} })
-	}
-	c.SetTime(testNow.Add(2 * time.Second))
-	pass := b.Start(web)
-	b.Trigger(web, func() Trigger { return Trigger{Name: "for the next pass"} })
-	pass.Note(func(r *Record) { r.Plan = &Plan{Desired: 1} })
-	c.SetTime(testNow.Add(5 * time.Second))
-	pass.End(errors.New("refused"), time.Minute)
+func at(seconds int) time.Time { return testNow.Add(time.Duration(seconds) * time.Second) }
 
-	_, got := serve(t, b, http.MethodGet, "/v1/records")
-	if len(got) != 1 || len(got[0].Triggers) != maxTriggers || got[0].Triggers[0].Name != "0" {
-		t.Fatalf("Records are %+v, want one with %d triggers, the first first", got, maxTriggers)
+// ignoreIDs leaves out what is new in every run.
+var ignoreIDs = cmpopts.IgnoreFields(source.SpanTree{}, "TraceID", "SpanID")
+
+// TestPassIsASpan checks that a pass tells of all triggers that were merged into it, of what was noted and how it ended.
+func TestPassIsASpan(t *testing.T) {
+	recorder, clock, recorded := newTestRecorder(t)
+	for i := range maxTriggers + 3 {
+		recorder.Trigger(web, func() Trigger { return Trigger{Event: "Added", Kind: "Pod", Name: fmt.Sprint(i)} })
 	}
-	got[0].Triggers = nil
-	want := []Record{{
-		Controller: "controller", Namespace: "ns", Name: "web", MoreTriggers: 3, QueueSeconds: 2,
-		Start: testNow.Add(2 * time.Second), Seconds: 3, Plan: &Plan{Desired: 1}, Error: "refused", RequeueSeconds: 60,
+	clock.SetTime(at(2))
+	_, pass := recorder.Start(t.Context(), web)
+	recorder.Trigger(web, func() Trigger { return Trigger{Event: "Deleted", Kind: "Pod", Name: "x", ResourceVersion: "7"} })
+	pass.Note(func() []attribute.KeyValue { return []attribute.KeyValue{attribute.Int(names.PlanDesired, 1)} })
+	clock.SetTime(at(5))
+	pass.End(errors.New("refused"), time.Minute)
+	_, next := recorder.Start(t.Context(), web)
+	next.End(nil, 0)
+
+	got := recorded()
+	if len(got) != 2 || len(got[0].Events) != maxTriggers {
+		t.Fatalf("Records are %+v, want two, the first with %d events", got, maxTriggers)
+	}
+	if first := got[0].Events[0]; first.Name != names.EventTrigger || first.Attributes[names.TriggerName] != "0" || !first.Time.Equal(testNow) {
+		t.Errorf("The first trigger is %+v", first)
+	}
+	got[0].Events = nil
+	want := []source.SpanTree{{
+		Name: names.ReconcileSpan, Start: at(2), End: at(5), Error: "refused",
+		Attributes: map[string]any{
+			names.Controller: "controller", names.Namespace: "ns", names.OwnerName: "web", names.MoreTriggers: 3.0,
+			names.QueueSeconds: 2.0, names.PlanDesired: 1.0, names.RequeueSeconds: 60.0,
+		},
+	}, {
+		Name: names.ReconcileSpan, Start: at(5), End: at(5),
+		Attributes: map[string]any{
+			names.Controller: "controller", names.Namespace: "ns", names.OwnerName: "web", names.MoreTriggers: 0.0,
+			names.QueueSeconds: 3.0,
+		},
+		Events: []source.SpanEvent{{Name: names.EventTrigger, Time: at(2), Attributes: map[string]any{
+			names.TriggerEvent: "Deleted", names.TriggerKind: "Pod", names.TriggerName: "x", names.TriggerResourceVersion: "7",
+		}}},
 	}}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, ignoreIDs); diff != "" {
 		t.Errorf("Records differ (-want +got):\n%s", diff)
 	}
-	if next := b.Start(web); len(next.record.Triggers) != 1 {
-		t.Errorf("The next pass has the triggers %v, want the one that came during the first", next.record.Triggers)
+	if len(recorder.triggers) != 0 {
+		t.Errorf("Triggers of %d objects are kept after their passes", len(recorder.triggers))
 	}
 }
 
-// TestBound checks that the newest records stay within the bound of bytes.
-func TestBound(t *testing.T) {
-	const maxBytes = 2000
-	b := NewBuffer("controller", maxBytes, clocktesting.NewFakePassiveClock(testNow))
-	for i := range 100 {
-		b.Start(types.NamespacedName{Namespace: "ns", Name: fmt.Sprint(i)}).End(nil, 0)
-	}
-	_, got := serve(t, b, http.MethodGet, "/v1/records")
-	if len(got) == 0 || len(got) == 100 || got[len(got)-1].Name != "99" || b.bytes > maxBytes {
-		t.Errorf("%d records in %d bytes, want the newest ones within %d", len(got), b.bytes, maxBytes)
-	}
-	huge := b.Start(web)
-	huge.Note(func(r *Record) { r.Error = strings.Repeat("x", maxBytes) })
-	huge.End(nil, 0)
-	if _, after := serve(t, b, http.MethodGet, "/v1/records"); len(after) != len(got) {
-		t.Errorf("A record larger than the bound left %d of %d records", len(after), len(got))
-	}
-}
-
-func TestServe(t *testing.T) {
-	b := NewBuffer("controller", 1<<20, clocktesting.NewFakePassiveClock(testNow))
-	b.Start(web).End(nil, 0)
-	b.Start(types.NamespacedName{Namespace: "other", Name: "web"}).End(nil, 0)
-	tests := map[string]struct {
-		method, target string
-		wantCode       int
-		wantRecords    int
-	}{
-		"all":                  {http.MethodGet, "/v1/records", http.StatusOK, 2},
-		"of a namespace":       {http.MethodGet, "/v1/records?namespace=ns&source=reconcile", http.StatusOK, 1},
-		"of an empty one":      {http.MethodGet, "/v1/records?namespace=none", http.StatusOK, 0},
-		"of another source":    {http.MethodGet, "/v1/records?source=audit", http.StatusBadRequest, 0},
-		"an unknown parameter": {http.MethodGet, "/v1/records?name=web", http.StatusBadRequest, 0},
-		"not by GET":           {http.MethodPost, "/v1/records", http.StatusMethodNotAllowed, 0},
-	}
-	for name, tc := range tests {
-		t.Run(name, func(t *testing.T) {
-			if code, got := serve(t, b, tc.method, tc.target); code != tc.wantCode || len(got) != tc.wantRecords {
-				t.Errorf("Got status %d with %d records, want %d with %d", code, len(got), tc.wantCode, tc.wantRecords)
-			}
-		})
-	}
-}
-
-func TestTransport(t *testing.T) {
-	b := NewBuffer("controller", 1<<20, clocktesting.NewFakePassiveClock(testNow))
+// TestRequestsAreSpansOfTheirPass checks that each request of a pass gets an Audit-ID of its own and says how it ended.
+func TestRequestsAreSpansOfTheirPass(t *testing.T) {
+	recorder, _, recorded := newTestRecorder(t)
 	var sent []string
 	transport := Transport(roundTripper(func(req *http.Request) (*http.Response, error) {
 		sent = append(sent, req.Header.Get(auditIDHeader))
-		if req.Method == http.MethodDelete {
+		switch req.Method {
+		case http.MethodDelete:
 			return nil, errors.New("connection reset")
+		case http.MethodPut:
+			return &http.Response{StatusCode: http.StatusConflict}, nil
 		}
 		return &http.Response{StatusCode: http.StatusCreated}, nil
 	}))
@@ -137,42 +126,50 @@ func TestTransport(t *testing.T) {
 			t.Error("The caller's request was changed")
 		}
 	}
-	pass := b.Start(web)
-	send(pass.Context(t.Context()), http.MethodPost)
-	send(pass.Context(t.Context()), http.MethodDelete)
-	send(t.Context(), http.MethodGet)
-	want := []Request{
-		{Method: "POST", URI: "/api/v1/pods?x=y", AuditID: sent[0], At: testNow, Code: 201},
-		{Method: "DELETE", URI: "/api/v1/pods?x=y", AuditID: sent[1], At: testNow, Error: "connection reset"},
+	ctx, pass := recorder.Start(t.Context(), web)
+	send(AboutPod(ctx, "web-1"), http.MethodPost)
+	send(ctx, http.MethodDelete)
+	send(ctx, http.MethodPut)
+	send(AboutPod(t.Context(), "web-2"), http.MethodGet)
+	pass.End(nil, 0)
+
+	request := func(method, audit, problem string, status any) source.SpanTree {
+		tree := source.SpanTree{Name: method, Start: testNow, End: testNow, Error: problem, Attributes: map[string]any{
+			names.Method: method, names.Path: "/api/v1/pods", names.AuditID: audit,
+		}}
+		if status != nil {
+			tree.Attributes[names.Status] = status
+		}
+		return tree
 	}
-	if diff := cmp.Diff(want, pass.record.Requests); diff != "" {
+	want := []source.SpanTree{
+		request("POST", sent[0], "", 201.0),
+		request("DELETE", sent[1], "connection reset", nil),
+		request("PUT", sent[2], "Conflict", 409.0),
+	}
+	want[0].Attributes[names.RequestPod] = "web-1"
+	if diff := cmp.Diff(want, recorded()[0].Children, ignoreIDs); diff != "" {
 		t.Errorf("Requests differ (-want +got):\n%s", diff)
 	}
-	if sent[0] == "" || sent[0] == sent[1] || sent[2] != "" {
-		t.Errorf("Audit-IDs sent are %q, want two that differ and none for the request outside a pass", sent)
-	}
-	for range maxRequests {
-		send(pass.Context(t.Context()), http.MethodPost)
-	}
-	if got := len(pass.record.Requests); got != maxRequests || pass.record.MoreRequests != 2 {
-		t.Errorf("%d requests are named and %d counted, want %d and 2", got, pass.record.MoreRequests, maxRequests)
+	if sent[0] == "" || sent[0] == sent[1] || sent[3] != "" {
+		t.Errorf("Audit-IDs sent are %q, want ones that differ and none for the request outside a pass", sent)
 	}
 }
 
-// TestOff checks that without a buffer nothing is done and nothing is allocated.
+// TestOff checks that without a tracer nothing is done and nothing is allocated.
 func TestOff(t *testing.T) {
-	var b *Buffer
+	recorder := New("controller", nil, nil)
 	ctx := t.Context()
 	allocations := testing.AllocsPerRun(100, func() {
-		b.Trigger(web, func() Trigger { panic("made for nobody") })
-		pass := b.Start(web)
-		if pass.Context(ctx) != ctx {
+		recorder.Trigger(web, func() Trigger { panic("made for nobody") })
+		started, pass := recorder.Start(ctx, web)
+		if AboutPod(started, "web-1") != ctx {
 			t.Error("The context was changed")
 		}
-		pass.Note(func(*Record) { panic("noted for nobody") })
+		pass.Note(func() []attribute.KeyValue { panic("noted for nobody") })
 		pass.End(nil, 0)
 	})
 	if allocations != 0 {
-		t.Errorf("Keeping no records allocates %v times for each pass", allocations)
+		t.Errorf("Recording nothing allocates %v times for each pass", allocations)
 	}
 }

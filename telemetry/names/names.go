@@ -11,7 +11,8 @@ const (
 	Namespace = "k8s.namespace.name"
 	// AuditID is the one under which the API server's audit log has a request.
 	AuditID = "podtrail.audit_id"
-	// Method, Path and Status are an HTTP request's: its verb, its URI with the query, and the answer's code.
+	// Method, Path and Status are an HTTP request's: its verb, its path without the query, and the answer's code, which
+	// is missing if there was no answer.
 	Method = "http.request.method"
 	Path   = "url.path"
 	Status = "http.response.status_code"

@@ -4,24 +4,24 @@ package integration
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
 
 	"k8s.io/client-go/rest"
-	"k8s.io/utils/clock"
 
 	"podtrail.dev/podtrail/controllers"
 	"podtrail.dev/podtrail/controllers/records"
+	"podtrail.dev/podtrail/telemetry/spans"
 	"podtrail.dev/podtrail/test/wrappers"
+	"podtrail.dev/podtrail/trail"
+	"podtrail.dev/podtrail/trail/source"
 )
 
 // TestReconcileRecords checks that the records tell why each Pod was made, under the Audit-IDs that the API server
-// has used.
+// has used, in the form that trail/source reads.
 func TestReconcileRecords(t *testing.T) {
 	namespace := newNamespace(t)
 	used := &auditIDs{}
@@ -29,64 +29,50 @@ func TestReconcileRecords(t *testing.T) {
 	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper {
 		return records.Transport(used.observe(next))
 	})
-	buffer := records.NewBuffer(controllers.Name, 1<<20, clock.RealClock{})
-	runController(t, cfg, namespace, controllers.Options{Records: buffer})
+	keeper := spans.NewKeeper(source.Reconcile, 1<<20)
+	provider, err := spans.New(t.Context(), spans.Options{Service: "test", Keep: keeper})
+	if err != nil {
+		t.Fatal(err)
+	}
+	runController(t, cfg, namespace, controllers.Options{Tracer: provider.Tracer(controllers.Name)})
 	owner := wrappers.MakeTeachingReplicaSet(namespace, "web").Replicas(2).Obj()
 	create(t.Context(), t, owner)
 	pods := awaitPods(t, owner, 2)
 
 	await(t, "a record of the pass that made the Pods", func(context.Context) error {
-		kept, err := fetchRecords(buffer, namespace)
-		if err != nil {
-			return err
-		}
-		for _, record := range kept {
-			if record.Plan == nil || len(record.Plan.Create) != 2 {
-				continue
+		for record := range keeper.Records(func(n string) bool { return n == namespace }) {
+			observations, err := source.Parse(record)
+			if err != nil {
+				return err
 			}
-			return checkCreation(record, []string{pods[0].Name, pods[1].Name}, used)
+			if len(observations) == 3 && strings.Contains(observations[0].Summary, "wants 2 and counts 0: creates 2") {
+				return checkCreation(observations, string(owner.UID), []string{pods[0].Name, pods[1].Name}, used)
+			}
 		}
-		return fmt.Errorf("none of %d records has it", len(kept))
+		return fmt.Errorf("none of %d records has it", keeper.Status().Kept)
 	})
 }
 
-func checkCreation(record records.Record, pods []string, used *auditIDs) error {
-	if len(record.Triggers) == 0 || record.Triggers[0].Kind != "TeachingReplicaSet" || record.Triggers[0].Event != "Added" {
-		return fmt.Errorf("the triggers are %v", record.Triggers)
+// checkCreation looks at what one record says of the owner and of its two Pods.
+func checkCreation(observations []trail.Observation, uid string, pods []string, used *auditIDs) error {
+	owner := observations[0]
+	if owner.Subject.UID != uid {
+		return fmt.Errorf("the record is about %+v, want UID %s", owner.Subject, uid)
 	}
-	posts := 0
-	for _, request := range record.Requests {
-		if !used.has(request.AuditID) {
-			return fmt.Errorf("the API server used another Audit-ID than %s for %s %s", request.AuditID, request.Method, request.URI)
-		}
-		if request.Method == http.MethodPost && request.Code == http.StatusCreated {
-			posts++
+	for _, want := range []string{"added: TeachingReplicaSet web", pods[0], pods[1]} {
+		if !strings.Contains(fmt.Sprint(owner.Facts), want) {
+			return fmt.Errorf("the facts %v lack %q", owner.Facts, want)
 		}
 	}
-	planned := strings.Join(record.Plan.Create, " ")
-	for _, pod := range pods {
-		if !strings.Contains(planned, pod) {
-			return fmt.Errorf("the plan creates %s, not %s", planned, pod)
+	for _, o := range observations[1:] {
+		if !used.has(o.Keys.AuditID) {
+			return fmt.Errorf("the API server used another Audit-ID than %q for %s", o.Keys.AuditID, o.Subject.Name)
 		}
-	}
-	if posts != 2 {
-		return fmt.Errorf("%d Pods were made by %v", posts, record.Requests)
+		if o.Subject.Name != pods[0] && o.Subject.Name != pods[1] {
+			return fmt.Errorf("%s was asked for; the Pods are %v", o.Subject.Name, pods)
+		}
 	}
 	return nil
-}
-
-func fetchRecords(buffer *records.Buffer, namespace string) ([]records.Record, error) {
-	w := httptest.NewRecorder()
-	buffer.ServeHTTP(w, httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/v1/records?namespace="+namespace, nil))
-	var kept []records.Record
-	for line := range strings.Lines(w.Body.String()) {
-		var served struct{ Data records.Record }
-		if err := json.Unmarshal([]byte(line), &served); err != nil {
-			return nil, fmt.Errorf("parsing %q: %w", line, err)
-		}
-		kept = append(kept, served.Data)
-	}
-	return kept, nil
 }
 
 // auditIDs holds the Audit-IDs that the API server said it used.

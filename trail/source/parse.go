@@ -16,15 +16,16 @@ import (
 // parsers turn the records of each source into observations. A source that is added to a recorder is added here too,
 // and is then read, recorded, replayed and joined like all others.
 var parsers = map[string]func(Record) ([]trail.Observation, error){
-	trail.SourceAudit:    ParseAudit,
-	trail.SourceObject:   parseObject,
-	trail.SourceEvent:    parseEvent,
-	trail.SourceDecision: ParseDecision,
-	trail.SourceSpan:     ParseSpan,
-	trail.SourceEtcd:     ParseEtcd,
-	trail.SourceCNI:      ParseCNI,
-	trail.SourceOCI:      ParseOCI,
-	trail.SourceLease:    ParseLease,
+	trail.SourceAudit:     ParseAudit,
+	trail.SourceObject:    parseObject,
+	trail.SourceEvent:     parseEvent,
+	trail.SourceDecision:  ParseDecision,
+	trail.SourceReconcile: ParseReconcile,
+	trail.SourceSpan:      ParseSpan,
+	trail.SourceEtcd:      ParseEtcd,
+	trail.SourceCNI:       ParseCNI,
+	trail.SourceOCI:       ParseOCI,
+	trail.SourceLease:     ParseLease,
 }
 
 // Parse turns a record into the observations that it is evidence of, often none. An error means that the record is
