@@ -84,6 +84,12 @@ deploy: build ## Build, push and apply all parts, and wait until they are ready.
 undeploy: ## Take all parts out of the cluster, the webhook configurations first.
 	@hack/undeploy.sh
 
+##@ Labs
+
+.PHONY: lab-webhook-deadlock
+lab-webhook-deadlock: ## A careless webhook locks the cluster up; what it looks like, and the way out.
+	@hack/lab-webhook-deadlock.sh
+
 ##@ Development
 
 .PHONY: generate
@@ -140,6 +146,10 @@ test-e2e: build ## All parts and samples on a kind cluster of its own, podtrail-
 .PHONY: bench-controller
 bench-controller: ## Measure the TeachingReplicaSet controller beside upstream's, as Markdown tables.
 	@hack/bench-controller.sh
+
+.PHONY: bench-admission
+bench-admission: ## Measure what the webhooks add to a request, beside policies in CEL, as Markdown tables.
+	@hack/bench-admission.sh
 
 .PHONY: verify
 verify: ## Check what is generated, formatted, linted, pinned and documented.

@@ -7,9 +7,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -19,7 +17,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -28,6 +25,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/webhook"
 
 	podtrailv1alpha1 "podtrail.dev/podtrail/api/v1alpha1"
+	"podtrail.dev/podtrail/test/manifests"
 	"podtrail.dev/podtrail/webhooks"
 	"podtrail.dev/podtrail/webhooks/certs"
 )
@@ -37,28 +35,9 @@ const systemNamespace = "podtrail-system"
 // readManifests returns every object of the files that match, in their order.
 func readManifests(t *testing.T, pattern string) []*unstructured.Unstructured {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join("../../config", pattern))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("Finding config/%s: %d files, %v", pattern, len(files), err)
-	}
-	var objects []*unstructured.Unstructured
-	for _, name := range files {
-		file, err := os.Open(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = file.Close() }()
-		for decoder := yaml.NewYAMLOrJSONDecoder(file, 4096); ; {
-			obj := &unstructured.Unstructured{}
-			if err := decoder.Decode(&obj.Object); errors.Is(err, io.EOF) {
-				break
-			} else if err != nil {
-				t.Fatalf("Reading %s: %v", name, err)
-			}
-			if obj.GetKind() != "" && obj.GetKind() != "Kustomization" {
-				objects = append(objects, obj)
-			}
-		}
+	objects, err := manifests.Read(filepath.Join("../../config", pattern))
+	if err != nil {
+		t.Fatal(err)
 	}
 	return objects
 }
@@ -91,7 +70,9 @@ func installWebhooks(t *testing.T, port int) {
 		t.Fatalf("Creating namespace %s: %v", systemNamespace, err)
 	}
 	for _, obj := range slices.Concat(readManifests(t, "rbac/*.yaml"), readManifests(t, "webhook/*.yaml")) {
-		redirect(t, obj, int64(port))
+		if err := manifests.Redirect(obj, int64(port)); err != nil {
+			t.Fatal(err)
+		}
 		create(ctx, t, obj)
 		t.Cleanup(func() {
 			if err := k8sClient.Delete(context.WithoutCancel(ctx), obj); err != nil {
@@ -121,31 +102,6 @@ func runWebhooks(t *testing.T, keeper *certs.Keeper, port int) (stop func()) {
 		t.Fatalf("Setting up the webhooks: %v", err)
 	}
 	return runManager(t, mgr)
-}
-
-// redirect sends the API server's calls to a port of this machine. An
-// ExternalName Service keeps the rest as in a cluster: the name that the
-// certificate must have, and HTTP/1.1.
-func redirect(t *testing.T, obj *unstructured.Unstructured, port int64) {
-	t.Helper()
-	var err error
-	switch obj.GetKind() {
-	case "Service":
-		obj.Object["spec"] = map[string]any{"type": "ExternalName", "externalName": "127.0.0.1"}
-	case "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration":
-		hooks, _, _ := unstructured.NestedSlice(obj.Object, "webhooks")
-		for i := range hooks {
-			hook, ok := hooks[i].(map[string]any)
-			if !ok {
-				t.Fatalf("Webhook %d of %s is no object", i, obj.GetName())
-			}
-			err = errors.Join(err, unstructured.SetNestedField(hook, port, "clientConfig", "service", "port"))
-		}
-		err = errors.Join(err, unstructured.SetNestedSlice(obj.Object, hooks, "webhooks"))
-	}
-	if err != nil {
-		t.Fatalf("Redirecting %s %s: %v", obj.GetKind(), obj.GetName(), err)
-	}
 }
 
 func freePort(t *testing.T) int {

@@ -18,25 +18,6 @@ import (
 	"podtrail.dev/podtrail/test/upstream/bench/plane"
 )
 
-func TestMedian(t *testing.T) {
-	tests := map[string]struct {
-		values []float64
-		want   float64
-	}{
-		"none":               {nil, 0},
-		"one":                {[]float64{4}, 4},
-		"an odd number":      {[]float64{9, 1, 4}, 4},
-		"the mean of middle": {[]float64{9, 1, 4, 6}, 5},
-	}
-	for name, tc := range tests {
-		t.Run(name, func(t *testing.T) {
-			if got := median(tc.values); got != tc.want {
-				t.Errorf("Got %v, want %v", got, tc.want)
-			}
-		})
-	}
-}
-
 // TestRatios checks that rounds are compared with the same round of the other side only.
 func TestRatios(t *testing.T) {
 	at := func(side, title string, round int, exist time.Duration) measurement {

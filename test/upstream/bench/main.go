@@ -9,7 +9,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"net"
 	"os"
 	"os/signal"
 	"runtime"
@@ -109,7 +108,7 @@ func run(ctx context.Context, args []string) (err error) {
 		return fmt.Errorf("making a folder for logs: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
-	port, err := freePort(ctx)
+	port, err := plane.FreePort(ctx)
 	if err != nil {
 		return err
 	}
@@ -128,16 +127,4 @@ func run(ctx context.Context, args []string) (err error) {
 		printTables(os.Stdout, results)
 	}
 	return err
-}
-
-func freePort(ctx context.Context) (int, error) {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("finding a free port: %w", err)
-	}
-	address, ok := listener.Addr().(*net.TCPAddr)
-	if err := listener.Close(); err != nil || !ok {
-		return 0, fmt.Errorf("finding a free port: got %v: %w", listener.Addr(), err)
-	}
-	return address.Port, nil
 }

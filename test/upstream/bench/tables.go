@@ -6,7 +6,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
+
+	"podtrail.dev/podtrail/test/upstream/bench/tables"
 )
 
 // The kinds of requests that are told apart. What the bench itself sends in a cell is none of them.
@@ -77,7 +78,7 @@ var compared = []column{
 
 // printTables prints what was measured, and how ours compares with each of upstream's.
 func printTables(w io.Writer, results []measurement) {
-	fmt.Fprint(w, row(append([]string{"cell", "controller"}, titles(measured)...)), rule(2, len(measured)))
+	fmt.Fprint(w, tables.Row(append([]string{"cell", "controller"}, titles(measured)...)), tables.Rule(2, len(measured)))
 	for _, title := range distinct(results, func(m measurement) string { return m.title }) {
 		for _, name := range []string{ours, unlimited, stock} {
 			some := matching(results, title, name)
@@ -86,9 +87,9 @@ func printTables(w io.Writer, results []measurement) {
 			}
 			texts := []string{title, name}
 			for _, c := range measured {
-				texts = append(texts, fmt.Sprintf(c.format, median(values(some, c.value))))
+				texts = append(texts, fmt.Sprintf(c.format, tables.Median(values(some, c.value))))
 			}
-			fmt.Fprint(w, row(texts))
+			fmt.Fprint(w, tables.Row(texts))
 		}
 	}
 	for _, peer := range []string{unlimited, stock} {
@@ -96,21 +97,15 @@ func printTables(w io.Writer, results []measurement) {
 			continue
 		}
 		fmt.Fprintf(w, "\n%s as a multiple of \"%s\": median of the rounds' ratios, lowest to highest in brackets.\n\n", ours, peer)
-		fmt.Fprint(w, row(append([]string{"cell"}, titles(compared)...)), rule(1, len(compared)))
+		fmt.Fprint(w, tables.Row(append([]string{"cell"}, titles(compared)...)), tables.Rule(1, len(compared)))
 		for _, title := range distinct(results, func(m measurement) string { return m.title }) {
 			texts := []string{title}
 			for _, c := range compared {
 				texts = append(texts, formatRatios(ratios(results, title, peer, c.value)))
 			}
-			fmt.Fprint(w, row(texts))
+			fmt.Fprint(w, tables.Row(texts))
 		}
 	}
-}
-
-func row(texts []string) string { return "| " + strings.Join(texts, " | ") + " |\n" }
-
-func rule(left, right int) string {
-	return "|" + strings.Repeat(" --- |", left) + strings.Repeat(" ---: |", right) + "\n"
 }
 
 func titles(columns []column) []string {
@@ -150,19 +145,6 @@ func values(some []measurement, value func(measurement) float64) []float64 {
 	return all
 }
 
-// median of no values is 0.
-func median(all []float64) float64 {
-	if len(all) == 0 {
-		return 0
-	}
-	sorted := slices.Sorted(slices.Values(all))
-	middle := len(sorted) / 2
-	if len(sorted)%2 == 1 {
-		return sorted[middle]
-	}
-	return (sorted[middle-1] + sorted[middle]) / 2
-}
-
 // ratios compares ours with a peer round by round, because the machine is not equally quick in all of them.
 func ratios(results []measurement, title, peer string, value func(measurement) float64) []float64 {
 	var all []float64
@@ -183,6 +165,6 @@ func formatRatios(all []float64) string {
 	case 1:
 		return fmt.Sprintf("%.2f", all[0])
 	default:
-		return fmt.Sprintf("%.2f (%.2f–%.2f)", median(all), slices.Min(all), slices.Max(all))
+		return fmt.Sprintf("%.2f (%.2f–%.2f)", tables.Median(all), slices.Min(all), slices.Max(all))
 	}
 }

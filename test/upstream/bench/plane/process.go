@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -108,4 +109,17 @@ func (p *Process) Used() (used Used, err error) {
 	}
 	used.Peak, err = peakMemory(p.command.Process.Pid)
 	return used, err
+}
+
+// FreePort finds a port of this machine that nobody listens on.
+func FreePort(ctx context.Context) (int, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, fmt.Errorf("finding a free port: %w", err)
+	}
+	address, ok := listener.Addr().(*net.TCPAddr)
+	if err := listener.Close(); err != nil || !ok {
+		return 0, fmt.Errorf("finding a free port: got %v: %w", listener.Addr(), err)
+	}
+	return address.Port, nil
 }
