@@ -143,6 +143,10 @@ test-faults: ## The controller under every fault, beside upstream's: a table of 
 test-e2e: build ## All parts and samples on a kind cluster of its own, podtrail-e2e.
 	@hack/run-e2e.sh
 
+.PHONY: audit-rbac
+audit-rbac: ## Which rights the parts have and have not used, by the cluster's audit log; after make test-e2e KEEP=1.
+	@hack/audit-rbac.sh
+
 .PHONY: bench-controller
 bench-controller: ## Measure the TeachingReplicaSet controller beside upstream's, as Markdown tables.
 	@hack/bench-controller.sh
