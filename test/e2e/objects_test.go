@@ -9,6 +9,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
@@ -50,6 +51,25 @@ func isReady(pod corev1.Pod) bool {
 		}
 	}
 	return false
+}
+
+// limitedPod passes the checks of an opted-in namespace that enforces Pod Security "restricted".
+func limitedPod(namespace string) *corev1.Pod {
+	pod := &corev1.Pod{}
+	pod.Namespace, pod.GenerateName = namespace, "limited-"
+	pod.Spec = corev1.PodSpec{
+		SecurityContext: &corev1.PodSecurityContext{
+			RunAsNonRoot: new(true), SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+		},
+		Containers: []corev1.Container{{
+			Name: "app", Image: image,
+			Resources: corev1.ResourceRequirements{Limits: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m")}},
+			SecurityContext: &corev1.SecurityContext{
+				AllowPrivilegeEscalation: new(false), Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+			},
+		}},
+	}
+	return pod
 }
 
 // podManifest is a Pod of the sample app with these lines as its container's resources.

@@ -20,6 +20,7 @@ import (
 	. "github.com/onsi/gomega"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -39,8 +40,11 @@ const (
 // root is the checkout; the suite runs in test/e2e.
 var root = filepath.Join("..", "..")
 
-// k8s reads and writes as the cluster's admin.
-var k8s client.Client
+// k8s reads and writes as the cluster's admin; restConfig is what it was made from.
+var (
+	k8s        client.Client
+	restConfig *rest.Config
+)
 
 func TestE2E(t *testing.T) {
 	RegisterFailHandler(Fail)
@@ -50,16 +54,27 @@ func TestE2E(t *testing.T) {
 var _ = BeforeSuite(func() {
 	kubeconfig := os.Getenv("KUBECONFIG")
 	Expect(kubeconfig).To(ContainSubstring("e2e"), "KUBECONFIG must name the cluster that make test-e2e makes; run: make test-e2e")
-	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	var err error
+	restConfig, err = clientcmd.BuildConfigFromFlags("", kubeconfig)
 	Expect(err).NotTo(HaveOccurred())
 	scheme := runtime.NewScheme()
 	Expect(clientgoscheme.AddToScheme(scheme)).To(Succeed())
 	Expect(podtrailv1alpha1.AddToScheme(scheme)).To(Succeed())
-	k8s, err = client.New(config, client.Options{Scheme: scheme})
+	k8s, err = client.New(restConfig, client.Options{Scheme: scheme})
 	Expect(err).NotTo(HaveOccurred())
 
 	applySamples()
 })
+
+// unlimitedClient is k8s without a limit of requests per second.
+func unlimitedClient() client.Client {
+	GinkgoHelper()
+	config := rest.CopyConfig(restConfig)
+	config.QPS = -1
+	c, err := client.New(config, client.Options{Scheme: k8s.Scheme()})
+	Expect(err).NotTo(HaveOccurred())
+	return c
+}
 
 // applySamples makes the samples and waits until all of their Pods are Ready.
 func applySamples() {

@@ -24,32 +24,37 @@ import (
 
 const (
 	rotations = 3
-	// loadPerSecond is what must be reached; a little more is sent.
-	loadPerSecond = 50
+	// loadPerSecond is what is sent, as long as the machine is quick enough.
+	loadPerSecond = 60
+	// fewestPods is 50 per second for as long as a certificate is held back, in each rotation. A machine that is too
+	// busy for it sees more rotations, up to mostRotations.
+	fewestPods    = 50 * 5 * rotations
+	mostRotations = 4 * rotations
 	// senders bounds how many requests are under way at once.
 	senders = 16
 )
 
 // testRotationUnderLoad exchanges CA and certificate three times, as an emptied Secret makes the manager do, while Pods
-// are created. Most of the API server's connections live on, so beside it every 50 ms a new one is made and checked
+// are created. Most of the API server's connections live on, so beside it ten times a second a new one is made and checked
 // with what the API server trusts at that moment.
 func testRotationUnderLoad(t *testing.T) {
 	namespace := demoNamespace(t)
-	load := startLoad(t, loadPerSecond*1.2, func(ctx context.Context) error {
+	load := startLoad(t, loadPerSecond, func(ctx context.Context) error {
 		return k8sClient.Create(ctx, limitedPod(namespace, "load"), dryRun)
 	})
-	handshakes := startLoad(t, 20, func(ctx context.Context) error {
+	handshakes := startLoad(t, 10, func(ctx context.Context) error {
 		_, err := servedCertificate(ctx)
 		return err
 	})
-	for range rotations {
+	rotated := 0
+	for ; rotated < rotations || load.sent.Load() < fewestPods && rotated < mostRotations; rotated++ {
 		rotateCA(t)
 	}
 	created, perSecond := load.finish()
 	dialled, _ := handshakes.finish()
-	t.Logf("%d rotations, %d Pods (%.0f per second) and %d new connections", rotations, created, perSecond, dialled)
-	if perSecond < loadPerSecond {
-		t.Errorf("%.1f Pods per second were created, want %d: this machine is too busy to show anything", perSecond, loadPerSecond)
+	t.Logf("%d rotations, %d Pods (%.0f per second) and %d new connections", rotated, created, perSecond, dialled)
+	if created < fewestPods {
+		t.Errorf("%d Pods were created, want %d: this machine is too busy to show anything", created, fewestPods)
 	}
 }
 
