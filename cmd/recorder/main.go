@@ -19,8 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
-	"podtrail.dev/podtrail/recorder/auditlog"
-	"podtrail.dev/podtrail/telemetry/buffer"
+	"podtrail.dev/podtrail/recorder/etcdwatch"
 	"podtrail.dev/podtrail/telemetry/serve"
 )
 
@@ -34,6 +33,11 @@ var version = "dev"
 type options struct {
 	auditLog           string
 	nodeName           string
+	otlpBindAddress    string
+	etcd               etcdwatch.Config
+	etcdPrefix         string
+	cniResults         string
+	ociBundles         string
 	bufferBytes        int64
 	metricsBindAddress string
 	probeBindAddress   string
@@ -42,7 +46,15 @@ type options struct {
 func (o *options) bind(flags *flag.FlagSet) {
 	flags.StringVar(&o.auditLog, "audit-log", "", "Path of the API server's audit log. Empty: this recorder follows none. It need not exist: nodes without an API server have none.")
 	flags.StringVar(&o.nodeName, "node-name", os.Getenv("NODE_NAME"), "Name of the node this recorder runs on. Default: the environment's NODE_NAME.")
-	flags.Int64Var(&o.bufferBytes, "buffer-bytes", 40<<20, "How much evidence to hold, in bytes; the oldest goes first.")
+	flags.StringVar(&o.otlpBindAddress, "otlp-bind-address", "", "Loopback address to receive spans at (OTLP/gRPC, without authentication), such as 127.0.0.1:4317. Empty: none are received.")
+	flags.StringVar(&o.etcd.Endpoint, "etcd-endpoint", "", "URL of the control plane's etcd. Empty: it is not watched.")
+	flags.StringVar(&o.etcd.CAFile, "etcd-ca-file", "", "PEM file with the CA of etcd's certificate.")
+	flags.StringVar(&o.etcd.CertFile, "etcd-cert-file", "", "PEM file with the client certificate for etcd. It is used to read alone.")
+	flags.StringVar(&o.etcd.KeyFile, "etcd-key-file", "", "PEM file with that certificate's key.")
+	flags.StringVar(&o.etcdPrefix, "etcd-prefix", "/registry", "The API server's --etcd-prefix.")
+	flags.StringVar(&o.cniResults, "cni-results", "", "Directory of libcni's cached results. Empty: they are not read.")
+	flags.StringVar(&o.ociBundles, "oci-bundles", "", "Directory of the bundles of containerd's shims. Empty: they are not read.")
+	flags.Int64Var(&o.bufferBytes, "buffer-bytes", 40<<20, "How much evidence to hold, of all sources together, packed, in bytes; the oldest of each source goes first.")
 	flags.StringVar(&o.metricsBindAddress, "metrics-bind-address", ":8443", "Address for metrics and evidence: TLS, for authenticated callers only.")
 	flags.StringVar(&o.probeBindAddress, "health-probe-bind-address", ":8081", "Address for /healthz and /readyz.")
 }
@@ -80,29 +92,27 @@ func run(ctx context.Context, log logr.Logger, o options) error {
 	if err != nil {
 		return fmt.Errorf("finding the API server: %w", err)
 	}
-	var sources []serve.Source
-	var follower *auditlog.Follower
-	if o.auditLog != "" {
-		follower = auditlog.New(o.auditLog, o.nodeName, buffer.New(o.bufferBytes))
-		sources = append(sources, follower)
+	opened, err := o.open()
+	if err != nil {
+		return err
 	}
-	if err := metrics.Registry.Register(serve.NewCollector(sources...)); err != nil {
+	if err := metrics.Registry.Register(serve.NewCollector(opened.served...)); err != nil {
 		return fmt.Errorf("registering the metrics: %w", err)
 	}
 	stop := gracefulStop
 	manager, err := ctrl.NewManager(config, ctrl.Options{
 		Logger:                  log,
 		Scheme:                  runtime.NewScheme(), // it reads no objects
-		Metrics:                 serve.Options(o.metricsBindAddress, sources...),
+		Metrics:                 serve.Options(o.metricsBindAddress, opened.served...),
 		HealthProbeBindAddress:  o.probeBindAddress,
 		GracefulShutdownTimeout: &stop,
 	})
 	if err != nil {
 		return fmt.Errorf("making the manager: %w", err)
 	}
-	if follower != nil {
-		if err := manager.Add(follower); err != nil {
-			return fmt.Errorf("adding the audit log's follower: %w", err)
+	for _, runnable := range opened.runnables {
+		if err := manager.Add(runnable); err != nil {
+			return fmt.Errorf("adding a source: %w", err)
 		}
 	}
 	if err := errors.Join(

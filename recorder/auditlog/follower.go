@@ -10,15 +10,13 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
-	"iter"
-	"sync"
 	"time"
 
 	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 
-	"podtrail.dev/podtrail/telemetry/buffer"
-	"podtrail.dev/podtrail/trail/source"
+	"podtrail.dev/podtrail/recorder/evidence"
+	"podtrail.dev/podtrail/recorder/redact"
 )
 
 const (
@@ -33,14 +31,10 @@ const (
 // Follower reads the audit log at a path from the start of the present file on, and then as it grows. It is a
 // runnable of a controller-runtime manager. Make one with New.
 type Follower struct {
-	path   string
-	node   string
-	kept   *buffer.Buffer
-	start  time.Time
-	limits limits
+	*evidence.Store
 
-	mu     sync.Mutex
-	counts counts
+	path   string
+	limits limits
 }
 
 // limits are the follower's constants; tests make them smaller.
@@ -49,25 +43,15 @@ type limits struct {
 	maxLine int
 }
 
-type counts struct {
-	filtered  int64
-	malformed int64
-	lastError string
-}
-
-// New returns a follower that puts what it keeps into the buffer. The file need not exist: a worker node has no
-// audit log, and says so in its Status.
-func New(path, node string, kept *buffer.Buffer) *Follower {
-	return &Follower{
-		path: path, node: node, kept: kept, start: time.Now(),
-		limits: limits{poll: pollInterval, maxLine: maxLineBytes},
-	}
+// New returns a follower that puts what it keeps into the store. The file need not exist; Status says if it does not.
+func New(path string, kept *evidence.Store) *Follower {
+	return &Follower{Store: kept, path: path, limits: limits{poll: pollInterval, maxLine: maxLineBytes}}
 }
 
 // Start follows the log until the context ends. No content of the file and no error in reading it ends it earlier:
 // lines that cannot be understood are counted, errors are shown in Status, logged once each, and tried again.
 func (f *Follower) Start(ctx context.Context) error {
-	t := newTail(f.path, &splitter{max: f.limits.maxLine, line: f.take, lost: f.lose})
+	t := newTail(f.path, &splitter{max: f.limits.maxLine, line: f.take, lost: f.Malformed})
 	defer t.close()
 	ticker := time.NewTicker(f.limits.poll)
 	defer ticker.Stop()
@@ -86,22 +70,14 @@ func (f *Follower) report(ctx context.Context, err error) {
 	if ctx.Err() != nil {
 		return
 	}
-	text := ""
-	if err != nil {
-		text = err.Error()
-	}
-	f.mu.Lock()
-	before := f.counts.lastError
-	f.counts.lastError = text
-	f.mu.Unlock()
-
-	log := ctrl.LoggerFrom(ctx).WithValues("source", source.Audit, "path", f.path)
+	changed := f.Report(err)
+	log := ctrl.LoggerFrom(ctx).WithValues("source", f.Name(), "path", f.path)
 	switch {
-	case text == before:
+	case !changed:
 	case err == nil:
 		log.Info("The audit log can be read again")
 	case errors.Is(err, fs.ErrNotExist):
-		log.Info("There is no audit log here; waiting for one", "reason", text)
+		log.Info("There is no audit log here; waiting for one", "reason", err.Error())
 	default:
 		log.Error(err, "Could not read the audit log; trying again")
 	}
@@ -111,57 +87,20 @@ func (f *Follower) report(ctx context.Context, err error) {
 func (f *Follower) take(line []byte) {
 	e, err := parse(line)
 	if err != nil {
-		f.lose()
+		f.Malformed()
 		return
 	}
 	if !keep(e) {
-		f.count(func(c *counts) { c.filtered++ })
+		f.Filtered(1)
 		return
 	}
-	clean, err := redact(line)
+	clean, err := redact.JSON(line)
 	if err != nil { // never keep what could not be looked through
-		f.lose()
+		f.Malformed()
 		return
 	}
 	// The splitter reuses the line's bytes.
-	f.kept.Add(buffer.Entry{Namespace: e.ObjectRef.Namespace, Time: e.StageTimestamp, Data: bytes.Clone(clean)})
-}
-
-func (f *Follower) lose() {
-	f.count(func(c *counts) { c.malformed++ })
-}
-
-func (f *Follower) count(change func(*counts)) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	change(&f.counts)
-}
-
-// Status says what the follower holds and what it saw and did not keep.
-func (f *Follower) Status() source.Status {
-	stats := f.kept.Stats()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	since := stats.Since
-	if since.IsZero() {
-		since = f.start
-	}
-	return source.Status{
-		Source: source.Audit, Node: f.node, Since: since,
-		Kept: stats.Kept, KeptBytes: stats.Bytes, Dropped: stats.Dropped,
-		Filtered: f.counts.filtered, Malformed: f.counts.malformed, LastError: f.counts.lastError,
-	}
-}
-
-// Records yields the kept events of the namespaces that match accepts, the oldest first.
-func (f *Follower) Records(match func(namespace string) bool) iter.Seq[source.Record] {
-	return func(yield func(source.Record) bool) {
-		for entry := range f.kept.Entries(match) {
-			if !yield(source.Record{Source: source.Audit, Node: f.node, Data: entry.Data}) {
-				return
-			}
-		}
-	}
+	f.Keep(e.ObjectRef.Namespace, e.StageTimestamp, bytes.Clone(clean))
 }
 
 var errNotAnEvent = errors.New("not an " + auditv1.GroupName + "/v1 Event")

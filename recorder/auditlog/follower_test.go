@@ -15,7 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"podtrail.dev/podtrail/telemetry/buffer"
+	"podtrail.dev/podtrail/recorder/evidence"
 	"podtrail.dev/podtrail/trail/source"
 )
 
@@ -48,10 +48,10 @@ type rig struct {
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "audit.log")
-	f := New(path, "cp", buffer.New(1<<20))
+	f := New(path, evidence.New(source.Audit, "cp", 1<<20))
 	f.limits.maxLine = 4096
 	r := &rig{t: t, path: path, follower: f}
-	r.tail = newTail(path, &splitter{max: f.limits.maxLine, line: f.take, lost: f.lose})
+	r.tail = newTail(path, &splitter{max: f.limits.maxLine, line: f.take, lost: f.Malformed})
 	t.Cleanup(r.tail.close)
 	return r
 }
@@ -319,7 +319,7 @@ func TestKeptBytesAreTheLogs(t *testing.T) {
 }
 
 func TestStatusSaysFromWhenOn(t *testing.T) {
-	f := New("/nowhere/audit.log", "cp", buffer.New(1000))
+	f := New("/nowhere/audit.log", evidence.New(source.Audit, "cp", 1000))
 	if got := f.Status().Since; got.IsZero() || time.Since(got) > time.Minute {
 		t.Errorf("before the first event since is %v, want the follower's start", got)
 	}
@@ -381,7 +381,7 @@ func FuzzTake(f *testing.F) {
 	f.Add([]byte(strings.TrimSuffix(line(3), "}\n") + `,"annotations":{"patch.webhook.admission.k8s.io/round_0_index_0":"{\"patch\":[{\"op\":\"add\",\"path\":\"/spec/containers/0/env/-\",\"value\":{}}]}"}}`))
 	f.Add([]byte("\x00\xff"))
 	f.Fuzz(func(t *testing.T, line []byte) {
-		follower := New("/nowhere/audit.log", "cp", buffer.New(1<<20))
+		follower := New("/nowhere/audit.log", evidence.New(source.Audit, "cp", 1<<20))
 		follower.take(line)
 		got := follower.Status()
 		if int64(got.Kept)+got.Dropped+got.Filtered+got.Malformed != 1 {

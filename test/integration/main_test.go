@@ -26,6 +26,8 @@ var (
 	scheme     = runtime.NewScheme()
 	restConfig *rest.Config
 	k8sClient  client.Client
+	// etcdURL is where the API server's etcd listens.
+	etcdURL string
 )
 
 func TestMain(m *testing.M) {
@@ -57,6 +59,7 @@ func runTests(m *testing.M) (code int, err error) {
 		return 1, fmt.Errorf("starting kube-apiserver and etcd: %w", err)
 	}
 	defer func() { err = errors.Join(err, environment.Stop()) }()
+	etcdURL = environment.ControlPlane.Etcd.URL.String()
 	// No limit of this client's own: what is measured and waited for is the server.
 	restConfig.QPS = -1
 	if k8sClient, err = client.New(restConfig, client.Options{Scheme: scheme}); err != nil {

@@ -33,7 +33,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"podtrail.dev/podtrail/recorder/auditlog"
-	"podtrail.dev/podtrail/telemetry/buffer"
+	"podtrail.dev/podtrail/recorder/evidence"
 	"podtrail.dev/podtrail/telemetry/serve"
 	"podtrail.dev/podtrail/trail/source"
 )
@@ -88,7 +88,7 @@ func newRecorderRig(t *testing.T) *recorderRig {
 // start runs a follower and a server until the test ends.
 func (r *recorderRig) start(t *testing.T, config *rest.Config) {
 	t.Helper()
-	follower := auditlog.New(r.log, "control-plane", buffer.New(64<<20))
+	follower := auditlog.New(r.log, evidence.New(source.Audit, "control-plane", 64<<20))
 	httpClient, err := rest.HTTPClientFor(config)
 	must(t, err)
 	server, err := metricsserver.NewServer(serve.Options("127.0.0.1:0", follower), config, httpClient)

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"podtrail.dev/podtrail/trail"
 )
 
@@ -59,6 +61,9 @@ type Stored struct {
 	// Seen is when the recorder was told. Etcd does not keep when it was written.
 	Seen time.Time `json:"seen"`
 }
+
+// StateOf sums up a Pod at its resourceVersion, for Stored.State.
+func StateOf(pod *corev1.Pod) *trail.State { return podState(pod) }
 
 // ParseEtcd turns one Stored into an observation of stage Persist, to be joined to the write by the object's UID and
 // its resourceVersion. It has no Time, because etcd tells none.

@@ -33,8 +33,11 @@ var runWords = map[string]string{
 	"client.task.Start":     "started the process: runc start",
 }
 
-// ToldSpan says whether a trail tells the spans of that name of a kubelet or a container runtime.
-func ToldSpan(name string) bool { return runWords[name] != "" }
+// ToldSpan says whether a trail tells the spans of that name, so that a recorder need not keep any other. The API
+// server's first span of a request, whose name differs with the resource, is told too.
+func ToldSpan(name string) bool {
+	return runWords[name] != "" || stageOf(name) != 0
+}
 
 // runSpans reads spans of the trace in which a kubelet brings a Pod to its desired state.
 func runSpans(spans Spans, node string) []trail.Observation {

@@ -92,12 +92,6 @@ func (s Spans) observe(node string, span SpanData, subject trail.Subject, stage 
 	}
 }
 
-// target is what an API request is about, from its path.
-type target struct {
-	subject     trail.Subject
-	subresource string
-}
-
 // RequestTarget reads namespace, kind, name and subresource from a path of the API, as
 // k8s.io/apiserver/pkg/endpoints/request.RequestInfoFactory does; false if no trail follows such objects.
 func RequestTarget(path string) (subject trail.Subject, subresource string, ok bool) {
@@ -129,34 +123,54 @@ func RequestTarget(path string) (subject trail.Subject, subresource string, ok b
 	return subject, subresource, true
 }
 
-// requestSpans reads the trace of one request to the API server.
+// requestSpans reads the trace of a request to the API server; of several, if a privileged client put them into one.
 func requestSpans(spans Spans, node string) []trail.Observation {
-	var first *SpanData
-	for i := range spans.Spans {
-		if spans.Spans[i].Attributes[SpanTarget] != "" {
-			first = &spans.Spans[i]
-			break
+	byID, only := map[string]SpanData{}, ""
+	requests := map[string]*requestTrace{}
+	for _, span := range spans.Spans {
+		byID[span.ID] = span
+		subject, _, ok := RequestTarget(span.Attributes[SpanTarget])
+		if ok && span.Attributes[SpanAuditID] != "" {
+			only = span.ID
+			requests[span.ID] = &requestTrace{spans: spans, node: node, auditID: span.Attributes[SpanAuditID], subject: subject}
 		}
 	}
-	if first == nil {
-		return nil
+	// Spans between may be missing, because they tell nothing; in a trace of one request that leaves no doubt.
+	of := func(span SpanData) *requestTrace {
+		if len(requests) == 1 {
+			return requests[only]
+		}
+		return requests[firstOfRequest(span, byID)]
 	}
-	subject, subresource, ok := RequestTarget(first.Attributes[SpanTarget])
-	auditID := first.Attributes[SpanAuditID]
-	if !ok || auditID == "" {
-		return nil
-	}
-	r := requestTrace{spans: spans, node: node, auditID: auditID, target: target{subject, subresource}}
-	if r.target.subject.Name == "" {
-		r.target.subject.Name = r.storedName()
+	for _, span := range spans.Spans {
+		if r := of(span); r != nil {
+			r.learnName(span)
+		}
 	}
 	var out []trail.Observation
 	for _, span := range spans.Spans {
-		if o, ok := r.observe(span); ok {
-			out = append(out, o)
+		if r := of(span); r != nil {
+			if o, ok := r.observe(span); ok {
+				out = append(out, o)
+			}
 		}
 	}
 	return out
+}
+
+// firstOfRequest goes up from a span to the first of its request, and returns that one's id, "" if it is not there.
+func firstOfRequest(span SpanData, byID map[string]SpanData) string {
+	for range len(byID) + 1 { // a ring of spans ends
+		if span.Attributes[SpanTarget] != "" {
+			return span.ID
+		}
+		above, ok := byID[span.Parent]
+		if !ok {
+			return ""
+		}
+		span = above
+	}
+	return ""
 }
 
 // requestTrace is the trace of one request.
@@ -164,26 +178,23 @@ type requestTrace struct {
 	spans   Spans
 	node    string
 	auditID string
-	target  target
+	subject trail.Subject
 }
 
-// storedName is the name that the API server gave: the last part of the key, if one was written.
-func (r requestTrace) storedName() string {
-	for _, span := range r.spans.Spans {
-		if key := span.Attributes["key"]; key != "" && strings.HasSuffix(span.Name, " etcd3") {
-			return key[strings.LastIndexByte(key, '/')+1:]
-		}
+// learnName takes the name that the API server gave: the last part of the key, if one was written.
+func (r *requestTrace) learnName(span SpanData) {
+	if key := span.Attributes["key"]; key != "" && r.subject.Name == "" {
+		r.subject.Name = key[strings.LastIndexByte(key, '/')+1:]
 	}
-	return ""
 }
 
 // observe tells what one span of the request says.
-func (r requestTrace) observe(span SpanData) (trail.Observation, bool) {
-	stage, summary, facts := r.describe(span)
+func (r *requestTrace) observe(span SpanData) (trail.Observation, bool) {
+	stage, summary, facts := describe(span)
 	if stage == 0 {
 		return trail.Observation{}, false
 	}
-	o := r.spans.observe(r.node, span, r.target.subject, stage)
+	o := r.spans.observe(r.node, span, r.subject, stage)
 	o.Keys.AuditID = r.auditID
 	o.Summary = summary
 	if span.Error != "" {
@@ -193,31 +204,48 @@ func (r requestTrace) observe(span SpanData) (trail.Observation, bool) {
 	return o, true
 }
 
-// describe says which stage a span belongs to and what it tells; stage 0 if it tells nothing of its own. The names
-// are those in k8s.io/apiserver: pkg/endpoints/handlers, pkg/admission/plugin/webhook, pkg/storage/etcd3/store.go.
-func (r requestTrace) describe(span SpanData) (trail.Stage, string, []trail.Fact) {
-	attribute := func(name string) string { return span.Attributes[name] }
-	switch {
-	case attribute(SpanTarget) != "":
+// stageOf is the stage that an API server's span is evidence of, by its name; 0 if it tells nothing of its own. The
+// names are those in k8s.io/apiserver: pkg/endpoints/handlers, pkg/endpoints/filters, pkg/admission/plugin/webhook,
+// pkg/storage/etcd3/store.go.
+func stageOf(name string) trail.Stage {
+	switch name {
+	case "Create", "Update", "Patch", "Delete":
+		return trail.Submit
+	case "authorization":
+		return trail.Authorize
+	case "Call mutating webhook":
+		return trail.Mutate
+	case "Call validating webhook":
+		return trail.Validate
+	case "Create etcd3", "GuaranteedUpdate etcd3", "etcdserverpb.KV/Txn":
+		return trail.Persist
+	}
+	return 0
+}
+
+// describe says which stage a span belongs to and what it tells.
+func describe(span SpanData) (trail.Stage, string, []trail.Fact) {
+	if span.Attributes[SpanTarget] != "" {
 		return trail.Submit, "the API server worked on it for " + took(span.Took), []trail.Fact{
-			{Key: "request", Value: span.Name}, {Key: "protocol", Value: attribute("network.protocol.version")},
+			{Key: "request", Value: span.Name}, {Key: "protocol", Value: span.Attributes["network.protocol.version"]},
 		}
-	case span.Name == "Create", span.Name == "Update", span.Name == "Patch", span.Name == "Delete":
+	}
+	stage := stageOf(span.Name)
+	switch {
+	case stage == trail.Submit:
 		body, _ := span.event("limitedReadBody succeeded")
-		return trail.Submit, "its handler " + span.Name + " took " + took(span.Took), []trail.Fact{
+		return stage, "its handler " + span.Name + " took " + took(span.Took), []trail.Fact{
 			{Key: "body as sent", Value: withUnit(body.Attributes["len"], " B")},
-			{Key: "accepted answer", Value: attribute("accept")},
+			{Key: "accepted answer", Value: span.Attributes["accept"]},
 		}
-	case span.Name == "authorization":
-		return trail.Authorize, "decided in " + took(span.Took), nil
-	case span.Name == "Call mutating webhook":
-		return trail.Mutate, webhookWords(span), webhookFacts(span)
-	case span.Name == "Call validating webhook":
-		return trail.Validate, webhookWords(span), webhookFacts(span)
+	case stage == trail.Authorize:
+		return stage, "decided in " + took(span.Took), nil
+	case stage == trail.Mutate, stage == trail.Validate:
+		return stage, webhookWords(span), webhookFacts(span)
 	case strings.HasSuffix(span.Name, " etcd3"):
-		return trail.Persist, storeWords(span), storeFacts(span)
-	case span.Name == "etcdserverpb.KV/Txn":
-		return trail.Persist, "etcd's transaction took " + took(span.Took), nil
+		return stage, storeWords(span), storeFacts(span)
+	case stage == trail.Persist:
+		return stage, "etcd's transaction took " + took(span.Took), nil
 	}
 	return 0, "", nil
 }

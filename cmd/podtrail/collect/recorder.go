@@ -31,7 +31,7 @@ const (
 	systemNamespace   = "podtrail-system"
 	viewer            = "podtrail-viewer"
 	recorderSelector  = "app.kubernetes.io/name=podtrail,app.kubernetes.io/component=recorder"
-	recorderPort      = 8443
+	recorderPort      = "metrics" // the name of the container port
 	recorderTimeout   = 20 * time.Second
 	tokenLifetime     = 10 * 60 // seconds, the shortest that the API server grants
 	maxRecordBytes    = 16 << 20
@@ -163,7 +163,7 @@ func (c *Cluster) read(ctx context.Context, namespace, token string, pod *corev1
 func (c *Cluster) clientFor(pod *corev1.Pod) *http.Client {
 	transport := &http.Transport{
 		DialTLSContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			raw, err := c.Dial(ctx, pod.Namespace, pod.Name, recorderPort)
+			raw, err := c.Dial(ctx, pod.Namespace, pod.Name, servedPort(pod))
 			if err != nil {
 				return nil, err
 			}
@@ -178,6 +178,18 @@ func (c *Cluster) clientFor(pod *corev1.Pod) *http.Client {
 		},
 	}
 	return &http.Client{Transport: transport}
+}
+
+// servedPort is the port at which a Pod serves its metrics and records, 0 if it names none.
+func servedPort(pod *corev1.Pod) int {
+	for _, container := range pod.Spec.Containers {
+		for _, port := range container.Ports {
+			if port.Name == recorderPort {
+				return int(port.ContainerPort)
+			}
+		}
+	}
+	return 0
 }
 
 // decodeRecords parses JSON lines. A line that is garbage is left out, the others count.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package auditlog
+package redact
 
 import (
 	"encoding/json"
@@ -121,7 +121,7 @@ func TestRedact(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			got, err := redact([]byte(tc.event))
+			got, err := JSON([]byte(tc.event))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -140,11 +140,11 @@ func TestRedactFollowsJSONInStringsToABound(t *testing.T) {
 	for range maxNesting + 2 {
 		text = `{"inner":` + quoted(t, text) + `}`
 	}
-	got, err := redact([]byte(text))
+	got, err := JSON([]byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(string(got), redacted) || strings.Contains(string(got), hidden) {
+	if !strings.Contains(string(got), Redacted) || strings.Contains(string(got), hidden) {
 		t.Errorf("got %s, want the innermost string taken out", got)
 	}
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package auditlog
+// Package redact takes the values out of evidence that no recording may hold.
+package redact
 
 import (
 	"bytes"
@@ -12,8 +13,8 @@ import (
 	"strings"
 )
 
-// redacted stands where a value was.
-const redacted = "<redacted>"
+// Redacted stands where a value was.
+const Redacted = "<redacted>"
 
 // maxNesting is how deep JSON in strings in JSON is followed; what lies deeper is taken out whole. An audit event
 // has three levels: the event, a webhook's patch in an annotation, last-applied-configuration in that patch.
@@ -27,24 +28,24 @@ var namedValues = map[string]bool{"env": true, "httpHeaders": true}
 // values of their environment.
 const podSpecDiff = "may not change fields other than"
 
-// suspicious finds the events that may hold something to redact; nearly all others pass untouched and unparsed. It
+// suspicious finds the texts that may hold something to redact; nearly all others pass untouched and unparsed. It
 // looks for the start of a JSON key or of the last part of a JSON pointer, and for escapes that could spell one.
 var suspicious = regexp.MustCompile(`["/](env|httpHeaders|token)|` + podSpecDiff + `|\\u00`)
 
-// redact returns the event without the values of environment variables and of probes' HTTP headers, without fields
-// named token, and without the diff of Pod specs that a refused update answers. It finds them in the bodies that
-// were sent and returned (objects, lists, and JSON, merge, strategic merge and apply patches), in the patches of
-// mutating webhooks and in last-applied-configuration. The field stays, its value becomes "<redacted>"; an empty
-// value stays empty. An event that holds nothing of that kind comes back as the same bytes; any other is encoded
+// JSON returns an audit event, or any other JSON text that shows objects of the API, without the values of environment
+// variables and of probes' HTTP headers, without fields named token, and without the diff of Pod specs that a refused
+// update answers. It finds them in objects and lists, in the bodies of patches (JSON, merge, strategic merge and
+// apply), in the patches of mutating webhooks and in last-applied-configuration. The field stays, its value becomes "<redacted>"; an empty
+// value stays empty. A text that holds nothing of that kind comes back as the same bytes; any other is encoded
 // anew, with its keys sorted. Commands and arguments are kept as they are.
-func redact(line []byte) ([]byte, error) {
+func JSON(line []byte) ([]byte, error) {
 	if !suspicious.Match(line) {
 		return line, nil
 	}
 	r := redactor{}
 	clean, err := r.document(line)
 	if err != nil {
-		return nil, fmt.Errorf("redacting an audit event: %w", err)
+		return nil, fmt.Errorf("redacting JSON: %w", err)
 	}
 	return clean, nil
 }
@@ -169,7 +170,7 @@ func (r *redactor) withoutDiff(text string) any {
 		return text
 	}
 	r.changed = true
-	return text[:start+end+1] + redacted
+	return text[:start+end+1] + Redacted
 }
 
 // secret takes a value out; whether there was one stays visible.
@@ -178,5 +179,5 @@ func (r *redactor) secret(value any) any {
 		return value
 	}
 	r.changed = true
-	return redacted
+	return Redacted
 }

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+
+	"podtrail.dev/podtrail/recorder/auditlog"
+	"podtrail.dev/podtrail/recorder/etcdwatch"
+	"podtrail.dev/podtrail/recorder/evidence"
+	"podtrail.dev/podtrail/recorder/nodefiles"
+	"podtrail.dev/podtrail/recorder/otlp"
+	"podtrail.dev/podtrail/telemetry/serve"
+	"podtrail.dev/podtrail/trail/source"
+)
+
+// pending is the share of spans that wait for the one that says what their trace is about.
+const pending = "pending spans"
+
+// shares say how the sources that are switched on divide the memory among each other. Audit events are the largest and
+// the first that a trail needs; the rest follows what 5,000 Pods took: see docs/recorder.md.
+var shares = map[string]int64{
+	source.Audit: 12, source.Span: 5, pending: 2, source.Etcd: 6, source.Lease: 1, source.CNI: 1, source.OCI: 1,
+}
+
+// sources are those of one recorder, and what runs to fill them.
+type sources struct {
+	served    []serve.Source
+	runnables []manager.Runnable
+}
+
+// names lists the shares that the options switch on.
+func (o *options) names() []string {
+	var names []string
+	for _, of := range []struct {
+		given string
+		names []string
+	}{
+		{o.auditLog, []string{source.Audit}},
+		{o.otlpBindAddress, []string{source.Span, pending}},
+		{o.etcd.Endpoint, []string{source.Etcd, source.Lease}},
+		{o.cniResults, []string{source.CNI}},
+		{o.ociBundles, []string{source.OCI}},
+	} {
+		if of.given != "" {
+			names = append(names, of.names...)
+		}
+	}
+	return names
+}
+
+// divide gives each share its bytes.
+func divide(total int64, names []string) map[string]int64 {
+	var parts int64
+	for _, name := range names {
+		parts += shares[name]
+	}
+	bytes := map[string]int64{}
+	for _, name := range names {
+		bytes[name] = total * shares[name] / parts
+	}
+	return bytes
+}
+
+// open makes the sources that the options switch on.
+func (o *options) open() (sources, error) {
+	var s sources
+	bytes := divide(o.bufferBytes, o.names())
+	store := func(name string) *evidence.Store {
+		kept := evidence.New(name, o.nodeName, bytes[name])
+		s.served = append(s.served, kept)
+		return kept
+	}
+	if o.auditLog != "" {
+		s.runnables = append(s.runnables, auditlog.New(o.auditLog, store(source.Audit)))
+	}
+	if o.otlpBindAddress != "" {
+		receiver, err := otlp.New(o.otlpBindAddress, bytes[pending], store(source.Span))
+		if err != nil {
+			return sources{}, fmt.Errorf("--otlp-bind-address: %w", err)
+		}
+		s.runnables = append(s.runnables, receiver)
+	}
+	if o.etcd.Endpoint != "" {
+		watcher, err := etcdwatch.New(o.etcd, o.etcdPrefix, store(source.Etcd), store(source.Lease))
+		if err != nil {
+			return sources{}, fmt.Errorf("--etcd-endpoint: %w", err)
+		}
+		s.runnables = append(s.runnables, watcher)
+	}
+	if o.cniResults != "" {
+		s.runnables = append(s.runnables, nodefiles.NewCNI(o.cniResults, store(source.CNI)))
+	}
+	if o.ociBundles != "" {
+		s.runnables = append(s.runnables, nodefiles.NewOCI(o.ociBundles, store(source.OCI)))
+	}
+	return s, nil
+}
