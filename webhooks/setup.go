@@ -6,12 +6,17 @@
 package webhooks
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"net/http"
 
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
+	podtrailv1alpha1 "podtrail.dev/podtrail/api/v1alpha1"
 	"podtrail.dev/podtrail/webhooks/mutation"
 )
 
@@ -33,6 +38,10 @@ type Options struct {
 	Version string
 	// ExemptNamespaces are never touched, whatever their labels.
 	ExemptNamespaces []string
+	// Reader finds the TeachingReplicaSets that share a namespace; without it
+	// nothing is said about overlapping selectors. SetupWithManager puts the
+	// manager's cache here: it is asked within an admission request.
+	Reader client.Reader
 }
 
 func (o Options) validate() error {
@@ -52,6 +61,11 @@ func (o Options) validate() error {
 // SetupWithManager registers the webhooks with the manager's webhook server,
 // which runs on every replica, leader or not.
 func SetupWithManager(mgr ctrl.Manager, o Options) error {
+	o.Reader = mgr.GetCache()
+	// Not by the first request, which would have to wait for it.
+	if _, err := mgr.GetCache().GetInformer(context.Background(), &podtrailv1alpha1.TeachingReplicaSet{}, cache.BlockUntilSynced(false)); err != nil {
+		return fmt.Errorf("getting the informer of TeachingReplicaSets: %w", err)
+	}
 	handlers, err := Handlers(o)
 	if err != nil {
 		return err
@@ -74,7 +88,7 @@ func Handlers(o Options) (map[string]http.Handler, error) {
 		PodDefaultPath:                 podDefaulter{config: config, exempt: exempt},
 		PodValidatePath:                podValidator{exempt: exempt},
 		TeachingReplicaSetDefaultPath:  teachingReplicaSetDefaulter{},
-		TeachingReplicaSetValidatePath: teachingReplicaSetValidator{},
+		TeachingReplicaSetValidatePath: teachingReplicaSetValidator{reader: o.Reader},
 	} {
 		handlers[path] = guard(&admission.Webhook{Handler: h}, readTimeout)
 	}

@@ -4,9 +4,12 @@ package webhooks
 
 import (
 	"context"
+	"time"
 
 	admissionv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	podtrailv1alpha1 "podtrail.dev/podtrail/api/v1alpha1"
@@ -35,20 +38,43 @@ func (teachingReplicaSetDefaulter) Handle(ctx context.Context, req admission.Req
 	return mutated(d)
 }
 
+// readTimeLimit bounds how long an answer waits for the other objects of the
+// namespace: they are good for a warning, not worth a request. A cache answers
+// at once, except while it fills.
+const readTimeLimit = 250 * time.Millisecond
+
 // teachingReplicaSetValidator serves validate.teachingreplicasets.podtrail.dev.
-type teachingReplicaSetValidator struct{}
+type teachingReplicaSetValidator struct {
+	reader client.Reader
+}
 
 var _ admission.Handler = teachingReplicaSetValidator{}
 
 // Handle allows or denies.
-func (teachingReplicaSetValidator) Handle(ctx context.Context, req admission.Request) admission.Response {
+func (h teachingReplicaSetValidator) Handle(ctx context.Context, req admission.Request) admission.Response {
 	trs, old, err := decodeTeachingReplicaSets(req)
 	if err != nil {
 		return unreadable(verdict.TeachingReplicaSetTemplate, err)
 	}
-	d := validation.TeachingReplicaSet(trs, old)
+	write := validation.TeachingReplicaSetRequest{Object: trs, Old: old, Others: h.others(ctx, req.Namespace)}
+	d := validation.TeachingReplicaSet(write)
 	logVerdict(ctx, d.Verdict, req)
 	return validated(d)
+}
+
+// others returns the TeachingReplicaSets of the namespace, none if they can't be read in time.
+func (h teachingReplicaSetValidator) others(ctx context.Context, namespace string) []podtrailv1alpha1.TeachingReplicaSet {
+	if h.reader == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, readTimeLimit)
+	defer cancel()
+	var list podtrailv1alpha1.TeachingReplicaSetList
+	if err := h.reader.List(ctx, &list, client.InNamespace(namespace)); err != nil {
+		logf.FromContext(ctx).V(1).Info("No word about overlapping selectors", "why", err.Error())
+		return nil
+	}
+	return list.Items
 }
 
 // decodeTeachingReplicaSets reads the object and, on update, the stored one.

@@ -55,17 +55,16 @@ func Pod(pod *corev1.Pod, cfg Config) Decision {
 		return d
 	}
 
-	var d Decision
-	var done []string
+	d := Decision{Verdict: verdict.Verdict{Rule: verdict.PodDefaults, Outcome: verdict.Unchanged}}
 	rec := readRecord(pod)
 	rec.Version = cfg.Version
 
 	plan := planSidecar(pod, cfg)
 	if plan.container != nil {
-		d.Patches = append(d.Patches, addInitContainer(pod, plan.container))
+		d.change("spec.initContainers["+SidecarName+"]", addInitContainer(pod, plan.container))
 		rec.Sidecar, rec.Port, rec.Target = SidecarName, SidecarPort, plan.target
 	}
-	done = append(done, plan.reason)
+	done := []string{plan.reason}
 	if plan.warning != "" {
 		d.Warnings = append(d.Warnings, plan.warning)
 	}
@@ -73,17 +72,23 @@ func Pod(pod *corev1.Pod, cfg Config) Decision {
 	if choosesScheduler(pod) {
 		done = append(done, fmt.Sprintf("schedulerName stays %q", pod.Spec.SchedulerName))
 	} else {
-		d.Patches = append(d.Patches, setSchedulerName(cfg.SchedulerName))
+		d.change("spec.schedulerName", setSchedulerName(cfg.SchedulerName))
 		rec.SchedulerName = cfg.SchedulerName
 		done = append(done, fmt.Sprintf("schedulerName set to %q", cfg.SchedulerName))
 	}
 
-	d.Verdict = verdict.Verdict{Rule: verdict.PodDefaults, Outcome: verdict.Unchanged, Reason: strings.Join(done, "; ")}
 	if len(d.Patches) > 0 {
-		d.Patches = append(d.Patches, annotate(pod, rec))
-		d.Verdict.Outcome = verdict.Mutated
+		d.change("metadata.annotations["+InjectedAnnotationKey+"]", annotate(pod, rec))
 	}
+	d.Verdict.Reason = strings.Join(done, "; ")
 	return d
+}
+
+// change adds one operation and what the audit log calls it.
+func (d *Decision) change(what string, op jsonpatch.Operation) {
+	d.Patches = append(d.Patches, op)
+	d.Verdict.Changed = append(d.Verdict.Changed, what)
+	d.Verdict.Outcome = verdict.Mutated
 }
 
 // exempt returns why the Pod is left alone, or "", and whether its author

@@ -146,6 +146,12 @@ func TestPod(t *testing.T) {
 			pod:  podWith(func(p *corev1.Pod) { p.Annotations = map[string]string{InjectedAnnotationKey: both, "other": "kept"} }),
 			want: result{verdict.Mutated, "podtrail-scheduler", []string{"podtrail-proxy"}, both},
 		},
+		"a copied annotation claims a scheduler that the Pod did not get": {
+			pod: podWith(func(p *corev1.Pod) {
+				p.Annotations, p.Spec.SchedulerName = map[string]string{InjectedAnnotationKey: both}, "mine"
+			}),
+			want: result{verdict.Mutated, "mine", []string{"podtrail-proxy"}, onlySidecar},
+		},
 		"an annotation that is not JSON": {
 			pod:  podWith(func(p *corev1.Pod) { p.Annotations = map[string]string{InjectedAnnotationKey: "true"} }),
 			want: result{verdict.Mutated, "podtrail-scheduler", []string{"podtrail-proxy"}, both},
@@ -201,6 +207,9 @@ func TestPod(t *testing.T) {
 				if key != InjectedAnnotationKey && after.Annotations[key] != value {
 					t.Errorf("annotation %s is %q after, was %q", key, after.Annotations[key], value)
 				}
+			}
+			if len(d.Verdict.Changed) != len(d.Patches) {
+				t.Errorf("the verdict names the changes %v of %d patch operations", d.Verdict.Changed, len(d.Patches))
 			}
 			if again := Pod(after, testConfig); len(again.Patches) > 0 {
 				t.Errorf("a second pass patches again: %v", again.Patches)

@@ -23,12 +23,20 @@ type Record struct {
 	SchedulerName string `json:"schedulerName,omitempty"`
 }
 
-// readRecord returns the Pod's Record. Without the annotation, or with one that
-// is not ours to read (people copy and edit annotations), it returns an empty one.
+// readRecord returns what the Pod's Record says and the Pod still bears out:
+// people copy and edit annotations, and a copied one must not claim changes that
+// this Pod never saw. Without the annotation, or with one that is not ours to
+// read, it returns an empty Record.
 func readRecord(pod *corev1.Pod) Record {
 	var rec Record
 	if err := json.Unmarshal([]byte(pod.Annotations[InjectedAnnotationKey]), &rec); err != nil {
 		return Record{}
+	}
+	if !hasContainer(pod, SidecarName) {
+		rec.Sidecar, rec.Port, rec.Target = "", 0, 0
+	}
+	if rec.SchedulerName != pod.Spec.SchedulerName {
+		rec.SchedulerName = ""
 	}
 	return rec
 }

@@ -14,15 +14,11 @@ import (
 // as defaulting does for a built-in ReplicaSet. The CRD's schema can't: the
 // template's type is Kubernetes' own and carries no default there.
 func TeachingReplicaSet(trs *podtrailv1alpha1.TeachingReplicaSet) Decision {
-	v := verdict.Verdict{Rule: verdict.TeachingReplicaSetDefaults, Outcome: verdict.Unchanged, Reason: "nothing was left to default"}
+	d := Decision{Verdict: verdict.Verdict{Rule: verdict.TeachingReplicaSetDefaults, Outcome: verdict.Unchanged, Reason: "nothing was left to default"}}
 	spec := &trs.Spec.Template.Spec
-	if spec.RestartPolicy != "" || len(spec.Containers) == 0 {
-		return Decision{Verdict: v}
+	if spec.RestartPolicy == "" && len(spec.Containers) > 0 {
+		d.change("spec.template.spec.restartPolicy", jsonpatch.NewOperation("add", "/spec/template/spec/restartPolicy", corev1.RestartPolicyAlways))
+		d.Verdict.Reason = "spec.template.spec.restartPolicy set to Always, the only policy that its Pods can have"
 	}
-	v.Outcome = verdict.Mutated
-	v.Reason = "spec.template.spec.restartPolicy set to Always"
-	return Decision{
-		Verdict: v,
-		Patches: []jsonpatch.Operation{jsonpatch.NewOperation("add", "/spec/template/spec/restartPolicy", corev1.RestartPolicyAlways)},
-	}
+	return d
 }

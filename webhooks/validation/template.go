@@ -3,107 +3,120 @@
 package validation
 
 import (
-	"fmt"
-	"strings"
+	"reflect"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
-
-	podtrailv1alpha1 "podtrail.dev/podtrail/api/v1alpha1"
-	"podtrail.dev/podtrail/webhooks/verdict"
 )
 
-// TeachingReplicaSet checks what CEL in the CRD can't: whether the API server
-// would accept the Pods that the template makes. Without this the mistake
-// appears later, as a ReplicaFailure condition. old is nil on create.
+// validateTemplate checks what people get wrong, not all of ValidatePodSpec in
+// k8s.io/kubernetes/pkg/apis/core/validation/validation.go: a template that
+// passes here can still be refused there. What is refused here is refused there,
+// for the same field; test/admission asks a real API server.
 //
-// The checks are the ones that people run into, not all of ValidatePodTemplateSpec
-// in k8s.io/kubernetes/pkg/apis/core/validation/validation.go: a template that
-// passes here can still be refused there.
-func TeachingReplicaSet(trs, old *podtrailv1alpha1.TeachingReplicaSet) Decision {
-	v := verdict.Verdict{Rule: verdict.TeachingReplicaSetTemplate, Outcome: verdict.Allowed}
-	if old != nil && equality.Semantic.DeepEqual(trs.Spec.Template, old.Spec.Template) {
-		v.Reason = "the update leaves the template as it is"
-		return Decision{Verdict: v}
-	}
-	if errs := validateTemplate(&trs.Spec.Template, field.NewPath("spec", "template")); len(errs) > 0 {
-		v.Outcome = verdict.Denied
-		v.Reason = fmt.Sprintf("the API server would refuse the template's Pods: %d errors, first at %s", len(errs), errs[0].Field)
-		return Decision{Verdict: v, Message: templateRefusal(errs)}
-	}
-	v.Reason = "the template's Pods look valid"
-	return Decision{Verdict: v, Warnings: templateWarnings(trs, old)}
-}
-
-func templateRefusal(errs field.ErrorList) string {
-	lines := []string{fmt.Sprintf("rule %s: the API server would refuse Pods made from this template:", verdict.TeachingReplicaSetTemplate)}
-	for _, err := range errs {
-		lines = append(lines, "    "+err.Error())
-	}
-	return strings.Join(lines, "\n")
-}
-
-func templateWarnings(trs, old *podtrailv1alpha1.TeachingReplicaSet) []string {
-	var warnings []string
-	if old != nil {
-		warnings = append(warnings, "spec.template: existing Pods keep the old template; delete them to have them made from the new one")
-	}
-	pod := &corev1.Pod{ObjectMeta: trs.Spec.Template.ObjectMeta, Spec: trs.Spec.Template.Spec}
-	for _, c := range unlimited(pod) {
-		warnings = append(warnings, fmt.Sprintf("spec.template: Pods will be refused by rule %s: %s has no CPU limit", verdict.CPULimits, c))
-	}
-	return warnings
-}
-
+// A field that was left out counts as what the API server would default it to.
 func validateTemplate(t *corev1.PodTemplateSpec, path *field.Path) field.ErrorList {
 	errs := metav1validation.ValidateLabels(t.Labels, path.Child("metadata", "labels"))
 	errs = append(errs, apivalidation.ValidateAnnotations(t.Annotations, path.Child("metadata", "annotations"))...)
+	return append(errs, validatePodSpec(&t.Spec, path.Child("spec"))...)
+}
 
-	spec := path.Child("spec")
-	volumes := sets.New[string]()
-	for i := range t.Spec.Volumes {
-		errs = append(errs, validateUniqueName(t.Spec.Volumes[i].Name, volumes, spec.Child("volumes").Index(i))...)
+func validatePodSpec(s *corev1.PodSpec, path *field.Path) field.ErrorList {
+	volumes, errs := validateVolumes(s.Volumes, path.Child("volumes"))
+	if len(s.Containers) == 0 {
+		errs = append(errs, field.Required(path.Child("containers"), "at least one container is needed"))
 	}
-	if len(t.Spec.Containers) == 0 {
-		errs = append(errs, field.Required(spec.Child("containers"), "at least one container is needed"))
+	if len(s.EphemeralContainers) > 0 {
+		errs = append(errs, field.Forbidden(path.Child("ephemeralContainers"), "only a running Pod can be given ephemeral containers"))
 	}
-	if len(t.Spec.EphemeralContainers) > 0 {
-		errs = append(errs, field.Forbidden(spec.Child("ephemeralContainers"), "only a running Pod can be given ephemeral containers"))
-	}
+	// App containers first, as upstream does: the second of two that share a name
+	// is then the init container.
 	seen := sets.New[string]()
-	for i := range t.Spec.InitContainers {
-		errs = append(errs, validateContainer(&t.Spec.InitContainers[i], seen, volumes, spec.Child("initContainers").Index(i))...)
+	for i := range s.Containers {
+		errs = append(errs, validateAppContainer(&s.Containers[i], seen, volumes, path.Child("containers").Index(i))...)
 	}
-	for i := range t.Spec.Containers {
-		errs = append(errs, validateContainer(&t.Spec.Containers[i], seen, volumes, spec.Child("containers").Index(i))...)
+	for i := range s.InitContainers {
+		errs = append(errs, validateInitContainer(&s.InitContainers[i], seen, volumes, path.Child("initContainers").Index(i))...)
+	}
+	errs = append(errs, validateHostPorts(s, path.Child("containers"))...)
+	return append(errs, validatePodNames(s, path)...)
+}
+
+// validateVolumes returns the names that mounts may use.
+func validateVolumes(volumes []corev1.Volume, path *field.Path) (sets.Set[string], field.ErrorList) {
+	var errs field.ErrorList
+	names := sets.New[string]()
+	for i := range volumes {
+		at := path.Index(i)
+		errs = append(errs, validateUniqueName(volumes[i].Name, names, at)...)
+		if chosen := setPointers(volumes[i].VolumeSource); len(chosen) > 1 {
+			errs = append(errs, field.Forbidden(at.Child(chosen[len(chosen)-1]), "may not specify more than 1 volume type"))
+		}
+	}
+	return names, errs
+}
+
+// setPointers lists the JSON names of a struct's fields that are not nil, in
+// the order of the struct.
+func setPointers(of any) []string {
+	var names []string
+	v := reflect.ValueOf(of)
+	for i := range v.NumField() {
+		if v.Field(i).Kind() == reflect.Pointer && !v.Field(i).IsNil() {
+			names = append(names, jsonName(v.Type().Field(i)))
+		}
+	}
+	return names
+}
+
+// validateHostPorts: with the node's network a port can't be mapped to another.
+func validateHostPorts(s *corev1.PodSpec, path *field.Path) field.ErrorList {
+	if !s.HostNetwork {
+		return nil
+	}
+	var errs field.ErrorList
+	for i := range s.Containers {
+		for j, p := range s.Containers[i].Ports {
+			if p.HostPort != 0 && p.HostPort != p.ContainerPort {
+				errs = append(errs, field.Invalid(path.Index(i).Child("ports").Index(j).Child("hostPort"), p.HostPort,
+					"must match `containerPort` when `hostNetwork` is true"))
+			}
+		}
 	}
 	return errs
 }
 
-func validateContainer(c *corev1.Container, seen, volumes sets.Set[string], path *field.Path) field.ErrorList {
-	errs := validateUniqueName(c.Name, seen, path)
-	switch image := c.Image; {
-	case image == "":
-		errs = append(errs, field.Required(path.Child("image"), ""))
-	case strings.TrimSpace(image) != image:
-		errs = append(errs, field.Invalid(path.Child("image"), image, "must not have spaces before or after it"))
+// validatePodNames checks the Pod's own fields that name something.
+func validatePodNames(s *corev1.PodSpec, path *field.Path) field.ErrorList {
+	errs := metav1validation.ValidateLabels(s.NodeSelector, path.Child("nodeSelector"))
+	switch s.DNSPolicy {
+	case "", corev1.DNSClusterFirst, corev1.DNSClusterFirstWithHostNet, corev1.DNSDefault, corev1.DNSNone:
+	default:
+		errs = append(errs, field.NotSupported(path.Child("dnsPolicy"), s.DNSPolicy,
+			[]corev1.DNSPolicy{corev1.DNSClusterFirst, corev1.DNSClusterFirstWithHostNet, corev1.DNSDefault, corev1.DNSNone}))
 	}
-	for i, p := range c.Ports {
-		for _, msg := range validation.IsValidPortNum(int(p.ContainerPort)) {
-			errs = append(errs, field.Invalid(path.Child("ports").Index(i).Child("containerPort"), p.ContainerPort, msg))
+	for _, name := range []struct {
+		field, value string
+		check        func(string) []string
+	}{
+		{"serviceAccountName", s.ServiceAccountName, validation.IsDNS1123Subdomain},
+		{"nodeName", s.NodeName, validation.IsDNS1123Subdomain},
+		{"priorityClassName", s.PriorityClassName, validation.IsDNS1123Subdomain},
+		{"hostname", s.Hostname, validation.IsDNS1123Label},
+		{"subdomain", s.Subdomain, validation.IsDNS1123Label},
+	} {
+		if name.value == "" {
+			continue
+		}
+		for _, msg := range name.check(name.value) {
+			errs = append(errs, field.Invalid(path.Child(name.field), name.value, msg))
 		}
 	}
-	for i, m := range c.VolumeMounts {
-		if !volumes.Has(m.Name) {
-			errs = append(errs, field.NotFound(path.Child("volumeMounts").Index(i).Child("name"), m.Name))
-		}
-	}
-	return append(errs, validateResources(c.Resources, path.Child("resources"))...)
+	return errs
 }
 
 // validateUniqueName demands a DNS label that no sibling has, and notes it in seen.
@@ -119,23 +132,5 @@ func validateUniqueName(name string, seen sets.Set[string], path *field.Path) fi
 		errs = append(errs, field.Duplicate(path.Child("name"), name))
 	}
 	seen.Insert(name)
-	return errs
-}
-
-func validateResources(r corev1.ResourceRequirements, path *field.Path) field.ErrorList {
-	var errs field.ErrorList
-	for _, name := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory} {
-		request, requested := r.Requests[name]
-		limit, limited := r.Limits[name]
-		if requested && request.Sign() < 0 {
-			errs = append(errs, field.Invalid(path.Child("requests").Key(string(name)), request.String(), "must not be negative"))
-		}
-		if limited && limit.Sign() < 0 {
-			errs = append(errs, field.Invalid(path.Child("limits").Key(string(name)), limit.String(), "must not be negative"))
-		}
-		if requested && limited && request.Cmp(limit) > 0 {
-			errs = append(errs, field.Invalid(path.Child("requests").Key(string(name)), request.String(), "must not exceed the limit "+limit.String()))
-		}
-	}
 	return errs
 }

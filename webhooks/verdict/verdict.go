@@ -5,12 +5,16 @@
 // the API server writes them into the audit event as WEBHOOK-NAME/KEY.
 package verdict
 
+import "strings"
+
 // Keys of the audit annotations, without the webhook's name that the API
 // server puts before them.
 const (
 	RuleKey    = "rule"
 	OutcomeKey = "outcome"
 	ReasonKey  = "reason"
+	// ChangedKey is there only if the response carries a patch.
+	ChangedKey = "changed"
 )
 
 // Rule is the stable name of a rule; people search audit logs for it.
@@ -53,13 +57,20 @@ type Verdict struct {
 	Outcome Outcome
 	// Reason is one sentence for people, without a period.
 	Reason string
+	// Changed names the fields that the patch sets, one for each operation of it,
+	// list entries by their name: spec.initContainers[podtrail-proxy].
+	Changed []string
 }
 
 // Annotations returns the verdict as auditAnnotations.
 func (v Verdict) Annotations() map[string]string {
-	return map[string]string{
+	annotations := map[string]string{
 		RuleKey:    string(v.Rule),
 		OutcomeKey: string(v.Outcome),
 		ReasonKey:  v.Reason,
 	}
+	if len(v.Changed) > 0 {
+		annotations[ChangedKey] = strings.Join(v.Changed, ", ")
+	}
+	return annotations
 }
