@@ -11,6 +11,9 @@ export REGISTRY_PORT ?= 5001
 # auto, pull or build: where the node image comes from.
 export NODE_IMAGE ?= auto
 
+# How many executions make fuzz-admission does.
+FUZZ_RUNS ?= 200000
+
 # One set of flags everywhere, so that all builds share Go's build cache.
 export CGO_ENABLED = 0
 GO_FLAGS = -trimpath
@@ -80,6 +83,14 @@ uninstall: ## Remove the CRD, and with it every TeachingReplicaSet.
 deploy: build ## Build, push and apply all parts, and wait until they are ready.
 	@hack/deploy.sh
 
+.PHONY: deploy-policies
+deploy-policies: ## Put the CEL policies of config/policy in the webhooks' place.
+	@hack/deploy-policies.sh policies
+
+.PHONY: deploy-webhooks
+deploy-webhooks: ## Put the webhooks back in the policies' place.
+	@hack/deploy-policies.sh webhooks
+
 .PHONY: undeploy
 undeploy: ## Take all parts out of the cluster, the webhook configurations first.
 	@hack/undeploy.sh
@@ -146,6 +157,10 @@ test-e2e: build ## All parts and samples on a kind cluster of its own, podtrail-
 .PHONY: audit-rbac
 audit-rbac: ## Which rights the parts have and have not used, by the cluster's audit log; after make test-e2e KEEP=1.
 	@hack/audit-rbac.sh
+
+.PHONY: fuzz-admission
+fuzz-admission: ## Send 200000 bent admission reviews to the webhooks' handlers (FUZZ_RUNS).
+	GOWORK=off go test $(GO_FLAGS) ./webhooks -run '^$$' -fuzz FuzzAdmissionReview -fuzztime $(FUZZ_RUNS)x
 
 .PHONY: bench-controller
 bench-controller: ## Measure the TeachingReplicaSet controller beside upstream's, as Markdown tables.

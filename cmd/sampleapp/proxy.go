@@ -13,6 +13,10 @@ import (
 	"time"
 )
 
+// statusClientGone counts requests whose client went away before the app
+// answered, under the code that nginx gives them: the app is not to blame.
+const statusClientGone = 499
+
 // headerTimeout bounds how long the proxy waits for the app to begin its answer.
 const headerTimeout = 30 * time.Second
 
@@ -47,7 +51,11 @@ func newProxy(target string) http.Handler {
 			p.count(r.StatusCode)
 			return nil
 		},
-		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
+		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
+			if r.Context().Err() != nil {
+				p.count(statusClientGone)
+				return
+			}
 			p.count(http.StatusBadGateway)
 			http.Error(w, fmt.Sprintf("podtrail-proxy: the app at %s did not answer: %v", target, err), http.StatusBadGateway)
 		},

@@ -118,6 +118,27 @@ func TestProxyForwardsAndCounts(t *testing.T) {
 	}
 }
 
+// TestProxyTellsClientsThatLeftFromAppsThatFailed: a client that gives up is no 502.
+func TestProxyTellsClientsThatLeftFromAppsThatFailed(t *testing.T) {
+	asked := make(chan struct{})
+	upstream := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		close(asked)
+		<-r.Context().Done()
+	}))
+	defer upstream.Close()
+	h := newProxy(strings.TrimPrefix(upstream.URL, "http://"))
+	ctx, leave := context.WithCancel(t.Context())
+	go func() {
+		<-asked
+		leave()
+	}()
+	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil))
+	_, body := call(t, h, http.MethodGet, "/podtrail/stats")
+	if !strings.Contains(body, `"requests":{"499":1},"total":1`) {
+		t.Errorf("stats are %s, want one request of a client that left", body)
+	}
+}
+
 func TestOptions(t *testing.T) {
 	env := func(pairs ...string) func(string) string {
 		return func(name string) string {
