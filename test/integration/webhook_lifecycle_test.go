@@ -45,6 +45,17 @@ func testTeachingReplicaSetAdmission(t *testing.T) {
 	if diff := cmp.Diff(warnings{stays}, *said); diff != "" {
 		t.Errorf("warnings on the change (-want +got):\n%s", diff)
 	}
+	await(t, "the overlap with the first one is told", func(ctx context.Context) error {
+		*said = nil
+		twin := wrappers.MakeTeachingReplicaSet(namespace, "twin").Selector(trs.Spec.Selector).TemplateLabels(trs.Spec.Template.Labels)
+		if err := c.Create(ctx, twin.Obj(), dryRun); err != nil {
+			return err
+		}
+		if want := "spec.selector: overlaps with trs/web: either can adopt an orphaned Pod of the other"; !slices.Contains(*said, want) {
+			return fmt.Errorf("warnings are %q, want %q among them", *said, want)
+		}
+		return nil
+	})
 	broken := wrappers.MakeTeachingReplicaSet(namespace, "broken").Obj()
 	broken.Spec.Template.Spec.Containers[0].Image = " "
 	err := c.Create(ctx, broken)
