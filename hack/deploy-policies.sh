@@ -20,10 +20,12 @@ write_overlay() {
 		kind: Kustomization
 		resources: [../../config/policy]
 		patches:
-		  - target: {kind: ConfigMap, name: podtrail-policy-params}
+		  - target: {kind: MutatingAdmissionPolicy, name: default.pods.podtrail.dev}
 		    patch: |
-		      - {op: replace, path: /data/version, value: "$PODTRAIL_VERSION"}
-		      - {op: replace, path: /data/sidecarImage, value: "localhost:5001/podtrail/sampleapp@$(cat "$BIN/images/sampleapp.digest")"}
+		      - {op: test, path: /spec/variables/0/name, value: version}
+		      - {op: replace, path: /spec/variables/0/expression, value: "'$PODTRAIL_VERSION'"}
+		      - {op: test, path: /spec/variables/2/name, value: sidecarImage}
+		      - {op: replace, path: /spec/variables/2/expression, value: "'localhost:5001/podtrail/sampleapp@$(cat "$BIN/images/sampleapp.digest")'"}
 	END
 }
 

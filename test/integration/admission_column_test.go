@@ -116,6 +116,9 @@ func (c *column) answer(t *testing.T, i int) answer {
 	}
 	obj := objectFrom(t, sent)
 	obj.SetNamespace(c.namespaces[tc.Namespace])
+	if c.stored[i] == nil && obj.GetName() != "" {
+		obj.SetName(fmt.Sprintf("case-%d", i)) // some cases are stored
+	}
 	c.said = nil
 	var a answer
 	switch err := c.send(t.Context(), tc, obj); {
@@ -178,15 +181,39 @@ func ownWarnings(said warnings) []string {
 	return own
 }
 
-// installPolicies applies config/policy with the parameters that the webhooks
-// get in these tests, and waits until all of it is in force. It goes when the test ends.
+// configurePolicy gives a policy what the functions get in these tests, as
+// hack/deploy-policies.sh gives it what the manager gets.
+func configurePolicy(t *testing.T, obj *unstructured.Unstructured) {
+	t.Helper()
+	values := map[string]string{
+		"version": admission.Config.Version, "schedulerName": admission.Config.SchedulerName, "sidecarImage": admission.Config.SidecarImage,
+	}
+	variables, _, err := unstructured.NestedSlice(obj.Object, "spec", "variables")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range variables {
+		variable, ok := variables[i].(map[string]any)
+		if !ok {
+			t.Fatalf("Variable %d of %s is no object", i, obj.GetName())
+		}
+		if value, ours := values[fmt.Sprint(variable["name"])]; ours {
+			variable["expression"] = "'" + value + "'"
+		}
+	}
+	if len(variables) == 0 {
+		return
+	}
+	if err := unstructured.SetNestedSlice(obj.Object, variables, "spec", "variables"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// installPolicies applies config/policy and waits until all of it is in force.
+// It goes when the test ends.
 func installPolicies(t *testing.T) {
 	t.Helper()
 	ctx := t.Context()
-	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: systemNamespace}}
-	if err := k8sClient.Create(ctx, namespace); err != nil && !apierrors.IsAlreadyExists(err) {
-		t.Fatalf("Creating namespace %s: %v", systemNamespace, err)
-	}
 	namespaceOfProbes := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
 		GenerateName: "probe-", Labels: map[string]string{podtrailv1alpha1.AdmissionLabelKey: podtrailv1alpha1.AdmissionEnabled},
 	}}
@@ -199,11 +226,7 @@ func installPolicies(t *testing.T) {
 			WithTimeout(eventually).WithPolling(poll).Should(gomega.Succeed(), "the policies are gone")
 	})
 	for _, obj := range readManifests(t, "policy/*.yaml") {
-		if obj.GetKind() == "ConfigMap" {
-			obj.Object["data"] = map[string]any{
-				"version": admission.Config.Version, "schedulerName": admission.Config.SchedulerName, "sidecarImage": admission.Config.SidecarImage,
-			}
-		}
+		configurePolicy(t, obj)
 		create(ctx, t, obj)
 		t.Cleanup(func() {
 			if err := k8sClient.Delete(context.WithoutCancel(ctx), obj); err != nil {
