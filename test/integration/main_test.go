@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"testing"
+	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -54,6 +55,8 @@ func runTests(m *testing.M) (code int, err error) {
 		Scheme:                scheme,
 		CRDDirectoryPaths:     []string{"../../config/crd/bases"},
 		ErrorIfCRDPathMissing: true,
+		// The default of 10 s is too little on a machine that does other work as well.
+		CRDInstallOptions: envtest.CRDInstallOptions{MaxTime: 3 * time.Minute},
 	}
 	if restConfig, err = environment.Start(); err != nil {
 		return 1, fmt.Errorf("starting kube-apiserver and etcd: %w", err)

@@ -21,7 +21,6 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/config"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	"sigs.k8s.io/controller-runtime/pkg/webhook"
 
@@ -91,8 +90,6 @@ func runWebhooks(t *testing.T, keeper *certs.Keeper, port int) (stop func()) {
 		Scheme:  scheme,
 		Cache:   cache.Options{ByObject: keeper.CacheByObject()},
 		Metrics: metricsserver.Options{BindAddress: "0"},
-		// Several tests of this process start them.
-		Controller: config.Controller{SkipNameValidation: new(true)},
 		WebhookServer: webhook.NewServer(webhook.Options{
 			Host: "127.0.0.1", Port: port, TLSOpts: []func(*tls.Config){func(c *tls.Config) { c.GetCertificate = keeper.GetCertificate }},
 		}),
