@@ -20,18 +20,19 @@ import (
 var admin *rest.Config
 
 func TestMain(m *testing.M) {
-	if err := run(m); err != nil {
+	if err := runTests(m); err != nil {
 		log.Fatal(err)
 	}
 }
 
-// run returns what kept the tests from running. Whether they passed is in m:
+// runTests returns what kept the tests from running. Whether they passed is in m:
 // the test binary ends with its code.
-func run(m *testing.M) (err error) {
+func runTests(m *testing.M) (err error) {
 	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
 		return errors.New("KUBEBUILDER_ASSETS is not set: these tests need a folder with kube-apiserver and etcd; `make test` prepares one and sets it")
 	}
-	env := &envtest.Environment{}
+	// The default of 20 s is not enough on a machine that compiles beside it.
+	env := &envtest.Environment{ControlPlaneStartTimeout: startTimeout, ControlPlaneStopTimeout: startTimeout}
 	// No controller removes the taint that this plugin puts on new nodes.
 	env.ControlPlane.GetAPIServer().Configure().Append("disable-admission-plugins", "TaintNodesByCondition")
 	if admin, err = env.Start(); err != nil {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -22,7 +23,9 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"k8s.io/client-go/tools/leaderelection"
 	"k8s.io/kubernetes/cmd/kube-scheduler/app"
+	"k8s.io/kubernetes/cmd/kube-scheduler/app/config"
 	"k8s.io/kubernetes/cmd/kube-scheduler/app/options"
+	"k8s.io/kubernetes/pkg/scheduler"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	sigsyaml "sigs.k8s.io/yaml"
 
@@ -35,8 +38,8 @@ const (
 	schedulerName = "podtrail-scheduler"
 	schedulerUser = "system:serviceaccount:" + systemNS + ":" + schedulerName
 
-	// startTimeout bounds everything up to the scheduler holding its Lease.
-	startTimeout = 60 * time.Second
+	// startTimeout bounds the start of the API server, and everything up to the scheduler holding its Lease.
+	startTimeout = 2 * time.Minute
 )
 
 func newClient(t *testing.T) client.Client {
@@ -48,73 +51,107 @@ func newClient(t *testing.T) client.Client {
 	return c
 }
 
+// schedulerGroups are those of a service account.
+var schedulerGroups = []string{"system:serviceaccounts", "system:serviceaccounts:" + systemNS, "system:authenticated"}
+
+// instance is a running scheduler.
+type instance struct {
+	// nodes is what it has seen of the nodes.
+	nodes corev1listers.NodeLister
+	// stop ends it and returns when it has ended. It may be called again.
+	stop func()
+}
+
 // startScheduler runs the deployed configuration as the deployed service
 // account, with no right but those of rbac.yaml, until the test ends. It
 // returns when the scheduler holds its Lease, and gives its view of the nodes.
-//
-// It mirrors Run of cmd/kube-scheduler/app, which cannot be used: it ends the
-// process when it loses the Lease.
 func startScheduler(t *testing.T) corev1listers.NodeLister {
 	t.Helper()
 	applyRBAC(t)
+	return run(t, setUp(t, writeConfig(t, deployedConfig(t), kubeconfigAsScheduler()), ours)).nodes
+}
+
+// ours registers this project's plugins, as cmd/scheduler does.
+var ours = app.WithPlugin(imagezone.Name, imagezone.New)
+
+// set is a scheduler that does not run yet.
+type set struct {
+	config    *config.CompletedConfig
+	scheduler *scheduler.Scheduler
+	ctx       context.Context
+	cancel    context.CancelFunc
+}
+
+func setUp(t *testing.T, configuration string, plugins ...app.Option) set {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(cancel)
 	opts := options.NewOptions()
-	parseFlags(t, opts, "misc", "--config="+writeConfig(t))
+	parseFlags(t, opts, "misc", "--config="+configuration)
 	parseFlags(t, opts, "secure serving", "--secure-port=0")
-	completed, sched, err := app.Setup(ctx, opts, app.WithPlugin(imagezone.Name, imagezone.New))
+	completed, sched, err := app.Setup(ctx, opts, plugins...)
 	if err != nil {
-		cancel()
 		t.Fatalf("Setting up the scheduler: %v", err)
 	}
-	completed.EventBroadcaster.StartRecordingToSink(ctx.Done())
+	return set{config: completed, scheduler: sched, ctx: ctx, cancel: cancel}
+}
 
-	leading := make(chan struct{})
-	completed.LeaderElection.Callbacks = leaderelection.LeaderCallbacks{
-		OnStartedLeading: func(ctx context.Context) {
-			close(leading)
-			sched.Run(ctx)
-		},
-		OnStoppedLeading: func() {},
+// run starts a scheduler and returns when it schedules.
+//
+// It mirrors Run of cmd/kube-scheduler/app, which cannot be used: it ends the
+// process when it loses the Lease.
+func run(t *testing.T, s set) instance {
+	t.Helper()
+	s.config.EventBroadcaster.StartRecordingToSink(s.ctx.Done())
+	leading, done, failed := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	lead := func(ctx context.Context) {
+		close(leading)
+		s.scheduler.Run(ctx)
 	}
-	elector, err := leaderelection.NewLeaderElector(*completed.LeaderElection)
-	if err != nil {
-		cancel()
-		t.Fatalf("Building the leader elector: %v", err)
+	if s.config.LeaderElection != nil {
+		s.config.LeaderElection.Callbacks = leaderelection.LeaderCallbacks{OnStartedLeading: lead, OnStoppedLeading: func() {}}
+		elector, err := leaderelection.NewLeaderElector(*s.config.LeaderElection)
+		if err != nil {
+			t.Fatalf("Building the leader elector: %v", err)
+		}
+		lead = elector.Run
 	}
-	done := make(chan struct{})
-	failed := make(chan error, 1)
 	go func() {
 		defer close(done)
-		completed.InformerFactory.Start(ctx.Done())
-		completed.DynInformerFactory.Start(ctx.Done())
-		for resource, synced := range completed.InformerFactory.WaitForCacheSync(ctx.Done()) {
-			if !synced {
-				failed <- errors.New("the cache never synced: " + resource.String())
-				return
-			}
-		}
-		if err := sched.WaitForHandlersSync(ctx); err != nil {
+		if err := syncCaches(s); err != nil {
 			failed <- err
 			return
 		}
-		elector.Run(ctx)
+		lead(s.ctx)
 	}()
-	t.Cleanup(func() {
-		cancel()
+	stop := sync.OnceFunc(func() {
+		s.cancel()
 		<-done
-		completed.EventBroadcaster.Shutdown()
+		s.config.EventBroadcaster.Shutdown()
 	})
+	t.Cleanup(stop)
 
-	timeout := time.AfterFunc(startTimeout, cancel)
+	timeout := time.AfterFunc(startTimeout, s.cancel)
 	defer timeout.Stop()
 	select {
 	case <-leading:
 	case err := <-failed:
-		t.Fatalf("The scheduler did not start within %s, as %s: %v", startTimeout, schedulerUser, err)
+		t.Fatalf("The scheduler did not start within %s: %v", startTimeout, err)
 	case <-done:
-		t.Fatalf("The scheduler did not get its Lease within %s, as %s", startTimeout, schedulerUser)
+		t.Fatalf("The scheduler did not get its Lease within %s", startTimeout)
 	}
-	return completed.InformerFactory.Core().V1().Nodes().Lister()
+	return instance{nodes: s.config.InformerFactory.Core().V1().Nodes().Lister(), stop: stop}
+}
+
+func syncCaches(s set) error {
+	s.config.InformerFactory.Start(s.ctx.Done())
+	s.config.DynInformerFactory.Start(s.ctx.Done())
+	for resource, synced := range s.config.InformerFactory.WaitForCacheSync(s.ctx.Done()) {
+		if !synced {
+			return errors.New("the cache never synced: " + resource.String())
+		}
+	}
+	return s.scheduler.WaitForHandlersSync(s.ctx)
 }
 
 func parseFlags(t *testing.T, opts *options.Options, set, flag string) {
@@ -124,11 +161,9 @@ func parseFlags(t *testing.T, opts *options.Options, set, flag string) {
 	}
 }
 
-// writeConfig writes the deployed configuration with one addition: where the
-// API server is. In the cluster the service account says that.
-func writeConfig(t *testing.T) string {
+// deployedConfig is the configuration that is deployed.
+func deployedConfig(t *testing.T) map[string]any {
 	t.Helper()
-	dir := t.TempDir()
 	content, err := os.ReadFile(filepath.Join(manifests, "scheduler-config.yaml"))
 	if err != nil {
 		t.Fatalf("Reading the configuration that is deployed: %v", err)
@@ -137,12 +172,21 @@ func writeConfig(t *testing.T) string {
 	if err := sigsyaml.Unmarshal(content, &configuration); err != nil {
 		t.Fatalf("Decoding the configuration that is deployed: %v", err)
 	}
+	return configuration
+}
+
+// writeConfig writes a configuration with one addition: where the API server
+// is. In the cluster the service account says that.
+func writeConfig(t *testing.T, configuration map[string]any, access clientcmdapi.Config) string {
+	t.Helper()
+	dir := t.TempDir()
 	kubeconfig := filepath.Join(dir, "kubeconfig")
-	if err := clientcmd.WriteToFile(kubeconfigAsScheduler(), kubeconfig); err != nil {
+	if err := clientcmd.WriteToFile(access, kubeconfig); err != nil {
 		t.Fatalf("Writing the kubeconfig: %v", err)
 	}
 	configuration["clientConnection"].(map[string]any)["kubeconfig"] = kubeconfig
-	if content, err = sigsyaml.Marshal(configuration); err != nil {
+	content, err := sigsyaml.Marshal(configuration)
+	if err != nil {
 		t.Fatalf("Encoding the configuration: %v", err)
 	}
 	path := filepath.Join(dir, "config.yaml")
@@ -152,20 +196,25 @@ func writeConfig(t *testing.T) string {
 	return path
 }
 
-// kubeconfigAsScheduler lets the admin act as the scheduler's service account.
-func kubeconfigAsScheduler() clientcmdapi.Config {
+// kubeconfigAsAdmin reaches the API server with all rights.
+func kubeconfigAsAdmin() clientcmdapi.Config {
 	const name = "envtest"
 	return clientcmdapi.Config{
-		Clusters: map[string]*clientcmdapi.Cluster{name: {Server: admin.Host, CertificateAuthorityData: admin.CAData}},
-		AuthInfos: map[string]*clientcmdapi.AuthInfo{name: {
-			ClientCertificateData: admin.CertData,
-			ClientKeyData:         admin.KeyData,
-			Impersonate:           schedulerUser,
-			ImpersonateGroups:     []string{"system:serviceaccounts", "system:serviceaccounts:" + systemNS, "system:authenticated"},
-		}},
+		Clusters:       map[string]*clientcmdapi.Cluster{name: {Server: admin.Host, CertificateAuthorityData: admin.CAData}},
+		AuthInfos:      map[string]*clientcmdapi.AuthInfo{name: {ClientCertificateData: admin.CertData, ClientKeyData: admin.KeyData}},
 		Contexts:       map[string]*clientcmdapi.Context{name: {Cluster: name, AuthInfo: name}},
 		CurrentContext: name,
 	}
+}
+
+// kubeconfigAsScheduler lets the admin act as the scheduler's service account.
+func kubeconfigAsScheduler() clientcmdapi.Config {
+	kubeconfig := kubeconfigAsAdmin()
+	for _, user := range kubeconfig.AuthInfos {
+		user.Impersonate = schedulerUser
+		user.ImpersonateGroups = schedulerGroups
+	}
+	return kubeconfig
 }
 
 // applyRBAC creates the namespace and every object of rbac.yaml.
