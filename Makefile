@@ -170,6 +170,10 @@ bench-controller: ## Measure the TeachingReplicaSet controller beside upstream's
 bench-admission: ## Measure what the webhooks add to a request, beside policies in CEL, as Markdown tables.
 	@hack/bench-admission.sh
 
+.PHONY: bench-scheduler
+bench-scheduler: ## Measure the scheduler with and without its plugins beside upstream's, as Markdown tables.
+	@hack/bench-scheduler.sh
+
 .PHONY: verify
 verify: ## Check what is generated, formatted, linted, pinned and documented.
 	@hack/verify.sh

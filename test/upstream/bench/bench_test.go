@@ -16,6 +16,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"podtrail.dev/podtrail/test/upstream/bench/plane"
+	"podtrail.dev/podtrail/test/upstream/bench/tables"
 )
 
 // TestRatios checks that rounds are compared with the same round of the other side only.
@@ -34,7 +35,7 @@ func TestRatios(t *testing.T) {
 	if got := ratios(results, "b", unlimited, exist); got != nil {
 		t.Errorf("Got %v for a division by zero, want none", got)
 	}
-	if got := formatRatios([]float64{0.5, 3}); got != "1.75 (0.50–3.00)" {
+	if got := tables.Ratios([]float64{0.5, 3}); got != "1.75 (0.50–3.00)" {
 		t.Errorf("Got %q", got)
 	}
 }

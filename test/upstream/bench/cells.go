@@ -12,6 +12,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"podtrail.dev/podtrail/test/upstream/bench/plane"
 )
 
 // side is one of the controllers that are compared.
@@ -115,7 +117,7 @@ func (b *bench) makeForeign(ctx context.Context) error {
 	if err := b.plane.Client.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}); err != nil {
 		return fmt.Errorf("creating a namespace: %w", err)
 	}
-	err := b.inParallel(ctx, foreignPods, 0, func(i int) error {
+	err := plane.InParallel(ctx, foreignPods, 0, func(i int) error {
 		pod := foreignPod(namespace, i)
 		if err := b.plane.Client.Create(ctx, pod); err != nil {
 			return err
@@ -140,7 +142,7 @@ func (b *bench) cleanUp(ctx context.Context, s side, namespace string, o *observ
 		return err
 	}
 	pods := o.podList()
-	err := b.inParallel(ctx, len(pods), 0, func(i int) error {
+	err := plane.InParallel(ctx, len(pods), 0, func(i int) error {
 		return client.IgnoreNotFound(b.plane.Client.Delete(ctx, pods[i], client.GracePeriodSeconds(0)))
 	})
 	if err != nil {

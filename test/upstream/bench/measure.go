@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -21,8 +20,6 @@ import (
 const (
 	// settle is for how long a controller is measured on after the status is right: late events and passes count too.
 	settle = 2 * time.Second
-	// ownParallel bounds the requests that the bench itself has under way.
-	ownParallel = 32
 	// startTimeout is how long a controller may take to serve its first object.
 	startTimeout = 2 * time.Minute
 )
@@ -176,7 +173,7 @@ func (b *bench) measure(ctx context.Context, s side, c cell, a action, namespace
 		return m, err
 	}
 	m.exist, m.reported = exist.Sub(begin), reported.Sub(begin)
-	if err := pause(ctx, settle); err != nil {
+	if err := plane.Pause(ctx, settle); err != nil {
 		return m, err
 	}
 	end, err := process.Used()
@@ -202,21 +199,21 @@ func (b *bench) act(ctx context.Context, s side, c cell, a action, namespace str
 	switch a {
 	case actionCreate:
 		o.want(c.replicas)
-		err = b.inParallel(ctx, c.objects, 0, func(i int) error {
+		err = plane.InParallel(ctx, c.objects, 0, func(i int) error {
 			meta := metav1.ObjectMeta{Namespace: namespace, Name: fmt.Sprintf("web-%03d", i)}
 			return b.plane.Client.Create(ctx, s.kind.make(meta, int32(c.replicas)))
 		})
 	case actionEmpty:
 		pods = 0
 		o.want(c.replicas)
-		err = b.inParallel(ctx, c.objects, 0, func(i int) error {
+		err = plane.InParallel(ctx, c.objects, 0, func(i int) error {
 			owner := s.kind.make(metav1.ObjectMeta{Namespace: namespace, Name: fmt.Sprintf("web-%03d", i)}, 0)
 			return b.plane.Client.Patch(ctx, owner, client.RawPatch(types.MergePatchType, []byte(`{"spec":{"replicas":0}}`)))
 		})
 	case actionWave:
 		ready = pods
 		list := o.podList()
-		err = b.inParallel(ctx, len(list), wavePerSecond, func(i int) error {
+		err = plane.InParallel(ctx, len(list), wavePerSecond, func(i int) error {
 			setReady(list[i])
 			return b.plane.Client.Status().Update(ctx, list[i])
 		})
@@ -232,46 +229,4 @@ func (b *bench) act(ctx context.Context, s side, c cell, a action, namespace str
 		return seen.observed == c.objects && seen.reported == pods && seen.ready == ready
 	})
 	return exist, reported, err
-}
-
-// inParallel calls fn with 0 to count-1, at most perSecond of them each second if that is not 0, and returns one of
-// the errors.
-func (b *bench) inParallel(ctx context.Context, count, perSecond int, fn func(i int) error) error {
-	var (
-		wait  sync.WaitGroup
-		first sync.Once
-		err   error
-		slots = make(chan struct{}, ownParallel)
-		begin = time.Now()
-	)
-	for i := range count {
-		if perSecond > 0 {
-			if err := pause(ctx, time.Until(begin.Add(time.Duration(i)*time.Second/time.Duration(perSecond)))); err != nil {
-				break
-			}
-		}
-		slots <- struct{}{}
-		wait.Go(func() {
-			defer func() { <-slots }()
-			if failed := fn(i); failed != nil {
-				first.Do(func() { err = failed })
-			}
-		})
-	}
-	wait.Wait()
-	return errors.Join(err, ctx.Err())
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return nil
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("stopped: %w", ctx.Err())
-	}
 }

@@ -101,7 +101,7 @@ func printTables(w io.Writer, results []measurement) {
 		for _, title := range distinct(results, func(m measurement) string { return m.title }) {
 			texts := []string{title}
 			for _, c := range compared {
-				texts = append(texts, formatRatios(ratios(results, title, peer, c.value)))
+				texts = append(texts, tables.Ratios(ratios(results, title, peer, c.value)))
 			}
 			fmt.Fprint(w, tables.Row(texts))
 		}
@@ -156,15 +156,4 @@ func ratios(results []measurement, title, peer string, value func(measurement) f
 		}
 	}
 	return all
-}
-
-func formatRatios(all []float64) string {
-	switch len(all) {
-	case 0:
-		return "–"
-	case 1:
-		return fmt.Sprintf("%.2f", all[0])
-	default:
-		return fmt.Sprintf("%.2f (%.2f–%.2f)", tables.Median(all), slices.Min(all), slices.Max(all))
-	}
 }

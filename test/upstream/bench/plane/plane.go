@@ -141,3 +141,6 @@ func surroundings() []client.Object {
 		}},
 	}
 }
+
+// Kubeconfig is the path of the controllers' kubeconfig, for those that don't read $KUBECONFIG.
+func (p *Plane) Kubeconfig() string { return p.kubeconfig }

@@ -4,6 +4,7 @@
 package tables
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -27,4 +28,16 @@ func Median(all []float64) float64 {
 		return sorted[middle]
 	}
 	return (sorted[middle-1] + sorted[middle]) / 2
+}
+
+// Ratios writes the median, with the lowest and the highest in brackets.
+func Ratios(all []float64) string {
+	switch len(all) {
+	case 0:
+		return "–"
+	case 1:
+		return fmt.Sprintf("%.2f", all[0])
+	default:
+		return fmt.Sprintf("%.2f (%.2f–%.2f)", Median(all), slices.Min(all), slices.Max(all))
+	}
 }
