@@ -5,6 +5,7 @@ package decision
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -103,4 +104,16 @@ func (h *History) addMove(m Moved) {
 		return
 	}
 	h.Moves = append(h.Moves, m)
+}
+
+// MoveWords says what woke a Pod.
+func MoveWords(m *Move) string {
+	text := "woken by " + m.Event
+	if m.Object != "" {
+		text += " of " + m.Object
+	}
+	if len(m.Plugins) > 0 {
+		text += " (queueing hint of " + strings.Join(m.Plugins, ", ") + ")"
+	}
+	return text
 }

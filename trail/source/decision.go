@@ -37,7 +37,7 @@ func ParseDecision(record Record) ([]trail.Observation, error) {
 		observeBinding(&o, d)
 	case d.Move != nil:
 		o.Evidence.ID += "/move"
-		o.Summary = MoveWords(d.Move)
+		o.Summary = decision.MoveWords(d.Move)
 	default:
 		o.Evidence.ID += "/victim/" + d.Victim.Pod.UID
 		o.Summary = fmt.Sprintf("preempts Pod %s/%s on %s", d.Victim.Pod.Namespace, d.Victim.Pod.Name, d.Victim.Node)
@@ -104,16 +104,4 @@ func observeBinding(o *trail.Observation, d decision.Record) {
 		o.Summary = fmt.Sprintf("could not be bound to %s: %s", b.Node, b.Message)
 		o.Failure = &trail.Failure{Reason: "BindingFailed", Message: b.Message}
 	}
-}
-
-// MoveWords says what woke a Pod.
-func MoveWords(m *decision.Move) string {
-	text := "woken by " + m.Event
-	if m.Object != "" {
-		text += " of " + m.Object
-	}
-	if len(m.Plugins) > 0 {
-		text += " (queueing hint of " + strings.Join(m.Plugins, ", ") + ")"
-	}
-	return text
 }

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package render
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"podtrail.dev/podtrail/trail/decision"
+)
+
+// scheduleDocument is the machine form of a Pod's decisions. Fields are only added; apiVersion changes when one has to
+// change its meaning or go. Durations are in nanoseconds.
+type scheduleDocument struct {
+	APIVersion string             `json:"apiVersion"`
+	Kind       string             `json:"kind"`
+	Pod        decision.Pod       `json:"pod"`
+	Scheduler  string             `json:"scheduler"`
+	Attempts   []scheduledAttempt `json:"attempts"`
+	// Moves are what took the Pod up since the last attempt.
+	Moves []decision.Moved `json:"moves"`
+}
+
+// scheduledAttempt is an attempt with its matrix written out, node by node.
+type scheduledAttempt struct {
+	Time  time.Time       `json:"time"`
+	Woken *decision.Moved `json:"woken,omitempty"`
+	decision.Attempt
+	// Matrix hides the record's compact one, which Nodes writes out.
+	Matrix *struct{} `json:"matrix,omitempty"`
+	// Why is one sentence about the node that was chosen.
+	Why     string            `json:"why,omitempty"`
+	Nodes   []scheduledNode   `json:"nodes"`
+	Victims []decision.Victim `json:"victims"`
+	// Changes are what would have to change, the cheapest first; empty for a Pod that has a node.
+	Changes []scheduledChange `json:"changes"`
+	Binding *decision.Binding `json:"binding,omitempty"`
+}
+
+type scheduledNode struct {
+	Name string `json:"name"`
+	// Looked says that the scheduler looked at this node.
+	Looked  bool              `json:"looked"`
+	Filters []scheduledFilter `json:"filters"`
+	// Scores is empty for a node that was not scored; ScoresSeen says that the scheduler computed them.
+	Scores     []scheduledScore `json:"scores,omitempty"`
+	ScoresSeen bool             `json:"scoresSeen,omitempty"`
+	Sum        *int64           `json:"sum,omitempty"`
+}
+
+type scheduledFilter struct {
+	Plugin string `json:"plugin"`
+	// Verdict is passes, refused, notAsked, or skipped if the plugin has nothing to do with this Pod.
+	Verdict string `json:"verdict"`
+	// Seen says that the scheduler itself asked; otherwise the verdict was evaluated afterwards.
+	Seen         bool   `json:"seen"`
+	Reason       string `json:"reason,omitempty"`
+	Unresolvable bool   `json:"unresolvable,omitempty"`
+}
+
+type scheduledScore struct {
+	Plugin string `json:"plugin"`
+	Weight int64  `json:"weight"`
+	// Raw is missing if nothing was evaluated afterwards.
+	Raw        *int64 `json:"raw,omitempty"`
+	Normalised int64  `json:"normalised"`
+	Weighted   int64  `json:"weighted"`
+}
+
+type scheduledChange struct {
+	Nodes []string        `json:"nodes"`
+	Lacks []decision.Lack `json:"lacks"`
+	// Sure says that every plugin was asked.
+	Sure bool `json:"sure"`
+}
+
+// ScheduleJSON writes what was decided about a Pod for programs.
+func ScheduleJSON(out io.Writer, h decision.History) error {
+	document := scheduleDocument{
+		APIVersion: "podtrail.dev/v1", Kind: "Schedule", Pod: h.Pod, Scheduler: h.Scheduler,
+		Attempts: []scheduledAttempt{}, Moves: append([]decision.Moved{}, h.Moves...),
+	}
+	for i := range h.Attempts {
+		document.Attempts = append(document.Attempts, writtenOut(&h.Attempts[i]))
+	}
+	encoder := json.NewEncoder(out)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(document); err != nil {
+		return fmt.Errorf("write decisions: %w", err)
+	}
+	return nil
+}
+
+func writtenOut(a *decision.Attempted) scheduledAttempt {
+	m := &a.Matrix
+	out := scheduledAttempt{
+		Time: a.Time, Woken: a.Woken, Attempt: a.Attempt, Why: decision.Why(&a.Attempt), Binding: a.Binding,
+		Victims: append([]decision.Victim{}, a.Victims...), Changes: []scheduledChange{}, Nodes: []scheduledNode{},
+	}
+	position := make([]int, len(m.Nodes))
+	for _, row := range m.Rows {
+		filters := filtersOf(m, row)
+		for _, node := range row.Nodes {
+			position[node] = len(out.Nodes)
+			out.Nodes = append(out.Nodes, scheduledNode{Name: nodeName(m, node), Looked: row.Looked, Filters: filters})
+		}
+	}
+	for column, sum := range m.Sums() {
+		node := &out.Nodes[position[m.Scored[column]]]
+		node.Sum, node.ScoresSeen, node.Scores = &sum, m.ScoresSeen, scoresOf(m, column)
+	}
+	slices.SortFunc(out.Nodes, func(a, b scheduledNode) int { return strings.Compare(a.Name, b.Name) })
+	if a.Node == "" {
+		for _, c := range decision.Changes(m) {
+			out.Changes = append(out.Changes, scheduledChange{Nodes: namesOf(m, c.Nodes), Lacks: c.Lacks, Sure: c.Sure})
+		}
+	}
+	return out
+}
+
+func filtersOf(m *decision.Matrix, row decision.Row) []scheduledFilter {
+	out := make([]scheduledFilter, 0, len(m.Filters))
+	for i, filter := range m.Filters {
+		one := scheduledFilter{Plugin: filter.Plugin, Verdict: "notAsked"}
+		if filter.Skipped {
+			one.Verdict = "skipped"
+		}
+		if i < len(row.Verdicts) && row.Verdicts[i] != decision.NotAsked {
+			one.Verdict, one.Seen = "passes", row.Verdicts[i].Seen()
+			if reason, refused := row.Verdicts[i].Refused(); refused && reason < len(m.Reasons) {
+				one.Verdict, one.Reason, one.Unresolvable = "refused", m.Reasons[reason].Text, m.Reasons[reason].Unresolvable
+			}
+		}
+		out = append(out, one)
+	}
+	return out
+}
+
+func scoresOf(m *decision.Matrix, column int) []scheduledScore {
+	out := make([]scheduledScore, 0, len(m.Scores))
+	for _, score := range m.Scores {
+		one := scheduledScore{Plugin: score.Plugin, Weight: score.Weight, Normalised: score.Normalised[column]}
+		one.Weighted = one.Normalised * one.Weight
+		if column < len(score.Raw) {
+			one.Raw = &score.Raw[column]
+		}
+		out = append(out, one)
+	}
+	return out
+}
