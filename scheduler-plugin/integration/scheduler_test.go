@@ -26,9 +26,12 @@ import (
 	"k8s.io/kubernetes/cmd/kube-scheduler/app/config"
 	"k8s.io/kubernetes/cmd/kube-scheduler/app/options"
 	"k8s.io/kubernetes/pkg/scheduler"
+	frameworkruntime "k8s.io/kubernetes/pkg/scheduler/framework/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	sigsyaml "sigs.k8s.io/yaml"
 
+	"podtrail.dev/podtrail/scheduler-plugin/decisions"
+	"podtrail.dev/podtrail/scheduler-plugin/decisions/observe"
 	"podtrail.dev/podtrail/scheduler-plugin/imagezone"
 )
 
@@ -40,6 +43,8 @@ const (
 
 	// startTimeout bounds the start of the API server, and everything up to the scheduler holding its Lease.
 	startTimeout = 2 * time.Minute
+	// recorderBytes bounds what the recorder holds.
+	recorderBytes = 4 << 20
 )
 
 func newClient(t *testing.T) client.Client {
@@ -68,11 +73,22 @@ type instance struct {
 func startScheduler(t *testing.T) corev1listers.NodeLister {
 	t.Helper()
 	applyRBAC(t)
-	return run(t, setUp(t, writeConfig(t, deployedConfig(t), kubeconfigAsScheduler()), ours)).nodes
+	s := setUp(t, writeConfig(t, deployedConfig(t), kubeconfigAsScheduler()), ours)
+	recorder = observe.NewRecorder(recorderBytes, nil)
+	if err := recorder.Attach(s.ctx, s.scheduler, s.config.ComponentConfig.Profiles, outOfTree); err != nil {
+		t.Fatalf("Attaching the recorder: %v", err)
+	}
+	go recorder.Run(s.ctx)
+	return run(t, s).nodes
 }
 
+// recorder observes the scheduler that startScheduler started last.
+var recorder *observe.Recorder
+
+var outOfTree = frameworkruntime.Registry{imagezone.Name: imagezone.New, decisions.Name: decisions.New}
+
 // ours registers this project's plugins, as cmd/scheduler does.
-var ours = app.WithPlugin(imagezone.Name, imagezone.New)
+var ours app.Option = func(registry frameworkruntime.Registry) error { return registry.Merge(outOfTree) }
 
 // set is a scheduler that does not run yet.
 type set struct {

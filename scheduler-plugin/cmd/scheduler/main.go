@@ -2,7 +2,8 @@
 
 // Command scheduler is the kube-scheduler of Kubernetes 1.36 with this
 // project's plugins registered. Flags, configuration and endpoints are
-// upstream's (k8s.io/kubernetes/cmd/kube-scheduler).
+// upstream's (k8s.io/kubernetes/cmd/kube-scheduler), but for two flags and
+// one endpoint of the recorded decisions.
 package main
 
 import (
@@ -12,13 +13,8 @@ import (
 	_ "k8s.io/component-base/logs/json/register"
 	_ "k8s.io/component-base/metrics/prometheus/clientgo"
 	_ "k8s.io/component-base/metrics/prometheus/version"
-	"k8s.io/kubernetes/cmd/kube-scheduler/app"
-
-	"podtrail.dev/podtrail/scheduler-plugin/imagezone"
 )
 
 func main() {
-	os.Exit(cli.Run(app.NewSchedulerCommand(
-		app.WithPlugin(imagezone.Name, imagezone.New),
-	)))
+	os.Exit(cli.Run(newCommand()))
 }

@@ -46,7 +46,7 @@ func setUp(t *testing.T, configuration []byte) (*config.CompletedConfig, *schedu
 	if err := opts.Flags.FlagSet("secure serving").Parse([]string{"--secure-port=0"}); err != nil {
 		t.Fatalf("Parsing flags: %v", err)
 	}
-	return app.Setup(klog.NewContext(t.Context(), klog.Background()), opts, app.WithPlugin(imagezone.Name, imagezone.New))
+	return app.Setup(klog.NewContext(t.Context(), klog.Background()), opts, withPlugins)
 }
 
 func readConfig(t *testing.T) []byte {

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package evaluate
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/sets"
+	fwk "k8s.io/kube-scheduler/framework"
+
+	"podtrail.dev/podtrail/trail/decision"
+)
+
+// Record makes the matrix of an attempt. With afresh it asks the plugins what the scheduler did not; otherwise why
+// says why not.
+func (e *Evaluator) Record(ctx context.Context, seen *Seen, afresh bool, why string) (decision.Matrix, decision.Evaluation) {
+	b := &builder{
+		columns: e.columns, seen: seen,
+		index:   make(map[string]int, len(seen.Nodes)),
+		reasons: map[decision.Reason]int{}, rows: map[string]int{},
+	}
+	for i, node := range seen.Nodes {
+		name := node.Node().Name
+		b.index[name] = i
+		b.matrix.Nodes = append(b.matrix.Nodes, name)
+	}
+	if afresh && len(seen.Nodes) > 0 {
+		var took time.Duration
+		var err error
+		if b.evaluated, took, err = e.evaluate(ctx, seen, b.index); err != nil {
+			why = err.Error()
+		}
+		b.evaluation.Took = took
+	}
+	b.evaluation.Done = b.evaluated != nil
+	if !b.evaluation.Done {
+		b.evaluation.Why = why
+	}
+	b.addColumns()
+	b.addRows()
+	b.addScores()
+	return b.matrix, b.evaluation
+}
+
+// builder joins what was seen with what was evaluated. What was seen counts.
+type builder struct {
+	columns
+	seen       *Seen
+	evaluated  *answers // nil if it was not done
+	index      map[string]int
+	matrix     decision.Matrix
+	evaluation decision.Evaluation
+	reasons    map[decision.Reason]int
+	rows       map[string]int
+}
+
+// addColumns adds the filter plugins, and those that refuse in PreFilter alone.
+func (b *builder) addColumns() {
+	skipped := b.seen.Skipped
+	if skipped == nil && b.evaluated != nil {
+		skipped = b.evaluated.skipped
+	}
+	add := func(name string) {
+		known := func(f decision.Filter) bool { return f.Plugin == name }
+		if name != "" && !slices.ContainsFunc(b.matrix.Filters, known) {
+			b.matrix.Filters = append(b.matrix.Filters, decision.Filter{Plugin: name, Skipped: skipped.Has(name)})
+		}
+	}
+	for _, name := range b.filters {
+		add(name)
+	}
+	add(pluginOf(b.seen.PreFilterStatus))
+	for _, name := range sets.List(b.seen.PreFilterPlugins) {
+		add(name)
+	}
+	if b.evaluated != nil {
+		for _, name := range sets.List(sets.KeySet(b.evaluated.whole).Union(sets.KeySet(b.evaluated.only))) {
+			add(name)
+		}
+	}
+	for _, f := range b.seen.Filtered {
+		add(pluginOf(f.Status))
+	}
+}
+
+// addRows gives nodes with equal verdicts one row.
+func (b *builder) addRows() {
+	statuses, looked := b.seen.byNode(b.index)
+	verdicts := make([]decision.Verdict, len(b.matrix.Filters))
+	var key []byte
+	for i, name := range b.matrix.Nodes {
+		b.verdicts(verdicts, i, name, statuses[i], looked[i])
+		key = key[:0]
+		if looked[i] {
+			key = append(key, 1)
+		}
+		for _, v := range verdicts {
+			key = binary.AppendUvarint(key, uint64(v))
+		}
+		row, known := b.rows[string(key)]
+		if !known {
+			row = len(b.matrix.Rows)
+			b.rows[string(key)] = row
+			b.matrix.Rows = append(b.matrix.Rows, decision.Row{Looked: looked[i], Verdicts: slices.Clone(verdicts)})
+		}
+		b.matrix.Rows[row].Nodes = append(b.matrix.Rows[row].Nodes, i)
+	}
+}
+
+// verdicts fills in the verdicts on one node.
+func (b *builder) verdicts(out []decision.Verdict, node int, name string, status *fwk.Status, looked bool) {
+	asked := looked // until a plugin has refused
+	for i, filter := range b.matrix.Filters {
+		again := b.again(filter, node, name)
+		seen := b.seenBy(filter, name, status, looked, asked)
+		switch {
+		case seen == decision.NotAsked:
+			out[i] = again
+		default:
+			out[i] = seen
+			b.compare(filter.Plugin, name, seen, again)
+		}
+		if looked && pluginOf(status) == filter.Plugin {
+			asked = false
+		}
+	}
+}
+
+// seenBy is the verdict of a plugin that the scheduler got.
+func (b *builder) seenBy(filter decision.Filter, node string, status *fwk.Status, looked, asked bool) decision.Verdict {
+	preFilter := b.seen.PreFilterStatus
+	switch {
+	case looked && asked && pluginOf(status) == filter.Plugin:
+		return decision.Refusal(b.reason(status), true)
+	case looked && asked && !filter.Skipped && slices.Contains(b.filters, filter.Plugin):
+		return decision.Passes
+	case !looked && pluginOf(preFilter) == filter.Plugin:
+		return decision.Refusal(b.reason(preFilter), true)
+	case !looked && b.seen.PreFilterNodes != nil && !b.seen.PreFilterNodes.Has(node) && b.seen.PreFilterPlugins.Has(filter.Plugin):
+		return decision.Refusal(b.reason(excluded), true)
+	}
+	return decision.NotAsked
+}
+
+// excluded is what the framework says of nodes that a PreFilter plugin leaves out (findNodesThatFitPod).
+var excluded = fwk.NewStatus(fwk.UnschedulableAndUnresolvable, "not among the nodes that PreFilter leaves")
+
+// again is the verdict of a plugin that was evaluated afterwards.
+func (b *builder) again(filter decision.Filter, node int, name string) decision.Verdict {
+	if b.evaluated == nil || filter.Skipped {
+		return decision.NotAsked
+	}
+	if status := b.evaluated.whole[filter.Plugin]; status != nil {
+		return decision.Refusal(b.reason(status), false)
+	}
+	if only, narrows := b.evaluated.only[filter.Plugin]; narrows && !only.Has(name) {
+		return decision.Refusal(b.reason(excluded), false)
+	}
+	statuses := b.evaluated.filters[filter.Plugin]
+	switch {
+	case statuses == nil:
+		return decision.NotAsked
+	case statuses[node].IsSuccess():
+		return decision.WouldPass
+	}
+	return decision.Refusal(b.reason(statuses[node]), false)
+}
+
+// compare counts a verdict that came out otherwise.
+func (b *builder) compare(plugin, node string, seen, again decision.Verdict) {
+	if again == decision.NotAsked {
+		return
+	}
+	_, refused := seen.Refused()
+	if _, refusedAgain := again.Refused(); refused != refusedAgain {
+		b.differ(func() string {
+			return fmt.Sprintf("%s on node %s: refused %v as seen, %v as evaluated", plugin, node, refused, refusedAgain)
+		})
+	}
+}
+
+// pluginOf is the plugin that refuses; empty if none does.
+func pluginOf(status *fwk.Status) string {
+	if status.IsSuccess() {
+		return ""
+	}
+	return status.Plugin()
+}
+
+func (b *builder) differ(example func() string) {
+	if b.evaluation.Differences == 0 {
+		b.evaluation.Example = example()
+	}
+	b.evaluation.Differences++
+}
+
+func (b *builder) reason(status *fwk.Status) int {
+	reason := decision.Reason{
+		Text:         strings.Join(status.Reasons(), "; "),
+		Unresolvable: status.Code() == fwk.UnschedulableAndUnresolvable,
+	}
+	i, known := b.reasons[reason]
+	if !known {
+		i = len(b.matrix.Reasons)
+		b.reasons[reason] = i
+		b.matrix.Reasons = append(b.matrix.Reasons, reason)
+	}
+	return i
+}
