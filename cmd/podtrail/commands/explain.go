@@ -153,7 +153,7 @@ func printExplanation(out io.Writer, seen *replicas.Observation) error {
 	plan := replicas.MakePlan(seen, active)
 	// A tabwriter passes on an error of its output when it is flushed.
 	w := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
-	_, _ = fmt.Fprintf(w, "%s/%s wants %d and has %d.\n%s\n", seen.Owner.Namespace, seen.Owner.Name, plan.Desired, plan.Current, decision(plan))
+	_, _ = fmt.Fprintf(w, "%s/%s wants %d and has %d.\n%s\n", seen.Owner.Namespace, seen.Owner.Name, plan.Desired, plan.Current, decisionWords(plan))
 	if len(seen.Pods) > len(claims[replicas.Ignored]) {
 		_, _ = fmt.Fprintln(w, "\nPOD\tVERDICT\tGOES\tBEFORE THE NEXT BECAUSE")
 	}
@@ -181,8 +181,8 @@ func printExplanation(out io.Writer, seen *replicas.Observation) error {
 	return nil
 }
 
-// decision says in a sentence what the plan does.
-func decision(plan replicas.Plan) string {
+// decisionWords says in a sentence what the plan does.
+func decisionWords(plan replicas.Plan) string {
 	switch {
 	case plan.Hold != "":
 		return "It does nothing: " + holds[plan.Hold] + "."

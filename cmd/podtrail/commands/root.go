@@ -74,6 +74,7 @@ cluster itself produced.`,
 	root.SetOut(streams.Out)
 	root.SetErr(streams.ErrOut)
 	flags.AddFlags(root.PersistentFlags())
-	root.AddCommand(newTrail(flags, streams), newExplain(flags, streams), newVersion(version, streams))
+	root.AddCommand(newTrail(flags, streams), newExplain(flags, streams), newSchedule(flags, streams),
+		newContinue(flags, streams), newVersion(version, streams))
 	return root
 }

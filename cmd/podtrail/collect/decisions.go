@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package collect
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"podtrail.dev/podtrail/trail/decision"
+	"podtrail.dev/podtrail/trail/source"
+)
+
+const schedulerSelector = "app.kubernetes.io/name=podtrail,app.kubernetes.io/component=scheduler"
+
+// Pod reads one Pod as it is now.
+func (c *Cluster) Pod(ctx context.Context, namespace, name string) (*corev1.Pod, error) {
+	pod, err := c.client.CoreV1().Pods(namespace).Get(ctx, name, metav1.GetOptions{})
+	if err != nil {
+		return nil, err // explained by the caller
+	}
+	return pod, nil
+}
+
+// Asks says whether a namespace has a label with that value; without permission to look, it is taken to have it.
+func (c *Cluster) Asks(ctx context.Context, namespace, key, value string) bool {
+	ns, err := c.client.CoreV1().Namespaces().Get(ctx, namespace, metav1.GetOptions{})
+	return err != nil || ns.Labels[key] == value
+}
+
+// Continue takes an annotation off a Pod that has this UID. The API server refuses the patch for any other Pod of the
+// name.
+func (c *Cluster) Continue(ctx context.Context, pod *corev1.Pod, annotation string) error {
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
+		"uid": pod.UID, "annotations": map[string]any{annotation: nil},
+	}})
+	if err != nil {
+		return fmt.Errorf("encode the patch: %w", err)
+	}
+	if _, err := c.client.CoreV1().Pods(pod.Namespace).Patch(ctx, pod.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: "podtrail"}); err != nil {
+		return explain(err, c.config.Host, "take the annotation off the Pod", "patch", "pods", pod.Namespace)
+	}
+	return nil
+}
+
+// Decisions reads what podtrail's schedulers recorded about the Pods of a namespace. All of them are asked: only the one
+// that leads decides, and after a change the one before still has what it decided.
+func (c *Cluster) Decisions(ctx context.Context, namespace string) ([]decision.Record, error) {
+	c.Doing("looking for podtrail's scheduler in namespace " + systemNamespace)
+	pods, err := c.client.CoreV1().Pods(systemNamespace).List(ctx, metav1.ListOptions{LabelSelector: schedulerSelector})
+	if err != nil {
+		return nil, explain(err, c.config.Host, "find podtrail's scheduler", "list", "pods", systemNamespace)
+	}
+	if len(pods.Items) == 0 {
+		return nil, &Problem{Code: Unreachable, What: "There is no podtrail-scheduler in this cluster.", Next: "make deploy, then create the Pod again"}
+	}
+	token, err := c.viewerToken(ctx)
+	if err != nil {
+		return nil, explain(err, c.config.Host, "get a token that reads recordings", "create", "serviceaccounts/token", systemNamespace)
+	}
+	var records []decision.Record
+	var failures []error
+	for i := range pods.Items {
+		c.Doing("reading decisions from " + pods.Items[i].Name)
+		read, err := c.decisionsOf(ctx, namespace, token, &pods.Items[i])
+		records = append(records, read...)
+		if err != nil {
+			failures = append(failures, err)
+		}
+	}
+	if len(failures) == 0 || len(records) > 0 {
+		return records, nil
+	}
+	return nil, &Problem{
+		Code: Unreachable, Cause: errors.Join(failures...),
+		What: fmt.Sprintf("podtrail-scheduler can't be read: %v.", failures[0]),
+		Next: "kubectl get pods -n " + systemNamespace + " -l " + schedulerSelector + " -o wide",
+	}
+}
+
+func (c *Cluster) decisionsOf(ctx context.Context, namespace, token string, pod *corev1.Pod) ([]decision.Record, error) {
+	if pod.Status.Phase != corev1.PodRunning {
+		return nil, fmt.Errorf("scheduler %s on node %q is %s", pod.Name, pod.Spec.NodeName, pod.Status.Phase)
+	}
+	ctx, cancel := context.WithTimeout(ctx, recorderTimeout)
+	defer cancel()
+	target := url.URL{
+		Scheme: "https", Host: recorderTLSServer, Path: "/v1/records",
+		RawQuery: url.Values{"namespace": {namespace}, "source": {source.Decision}}.Encode(),
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), http.NoBody)
+	if err != nil {
+		return nil, fmt.Errorf("make request to scheduler %s: %w", pod.Name, err)
+	}
+	request.Header.Set("Authorization", "Bearer "+token)
+	client := c.clientFor(pod)
+	defer client.CloseIdleConnections()
+	response, err := client.Do(request)
+	if err != nil {
+		return nil, fmt.Errorf("read scheduler %s on node %s: %w", pod.Name, pod.Spec.NodeName, unwrapURL(err))
+	}
+	defer func() { _ = response.Body.Close() }() // only read from
+	if response.StatusCode != http.StatusOK {
+		said, _ := io.ReadAll(io.LimitReader(response.Body, 512)) // what it said only adds to the status
+		return nil, fmt.Errorf("scheduler %s answered %s: %s", pod.Name, response.Status, strings.TrimSpace(string(said)))
+	}
+	return decodeDecisions(response.Body, pod.Name)
+}
+
+func decodeDecisions(body io.Reader, scheduler string) ([]decision.Record, error) {
+	var out []decision.Record
+	lines := bufio.NewScanner(body)
+	lines.Buffer(make([]byte, 64<<10), maxRecordBytes)
+	for lines.Scan() {
+		var record source.Record
+		if err := json.Unmarshal(lines.Bytes(), &record); err != nil {
+			return out, fmt.Errorf("decode a record of scheduler %s: %w", scheduler, err)
+		}
+		d, err := source.DecodeDecision(record)
+		if err != nil {
+			return out, err
+		}
+		out = append(out, d)
+	}
+	if err := lines.Err(); err != nil {
+		return out, fmt.Errorf("read records of scheduler %s: %w", scheduler, err)
+	}
+	return out, nil
+}
