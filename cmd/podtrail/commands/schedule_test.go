@@ -114,8 +114,8 @@ func TestScheduleCommand(t *testing.T) {
 			api: api{codes: map[string]int{demoPod: 404}}, serve: decisions(t, placed), args: []string{"pod/web"}, want: []string{"web → worker"},
 		},
 		"a Pod that never was": {
-			api: api{codes: map[string]int{"GET /api/v1/namespaces/demo/pods/wbe": 404}}, serve: decisions(t, placed), args: []string{"pod/wbe"}, wantCode: 2,
-			want: []string{`no pod "wbe" in namespace demo`, "did you mean web?"},
+			api: api{codes: map[string]int{"GET /api/v1/namespaces/demo/pods/webb": 404}}, serve: decisions(t, placed), args: []string{"pod/webb"}, wantCode: 2,
+			want: []string{`no pod "webb" in namespace demo`, "did you mean web?"},
 		},
 		"a Pod of another scheduler": {
 			api: api{answers: map[string]string{demoPod: webPod("worker", "default-scheduler", "")}}, serve: nothing, args: []string{"pod/web"}, wantCode: 2,
