@@ -26,6 +26,7 @@ import (
 	"k8s.io/kubernetes/cmd/kube-scheduler/app/options"
 	"k8s.io/kubernetes/pkg/scheduler"
 	frameworkruntime "k8s.io/kubernetes/pkg/scheduler/framework/runtime"
+	crlog "sigs.k8s.io/controller-runtime/pkg/log"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"podtrail.dev/podtrail/scheduler-plugin/decisions"
@@ -134,6 +135,7 @@ func startRecording(ctx context.Context, completed *config.CompletedConfig, sche
 	if err != nil {
 		return fmt.Errorf("reporting spans: %w", err)
 	}
+	crlog.SetLogger(klog.FromContext(ctx)) // the server's
 	recorder := observe.NewRecorder(record.bytes, provider.Tracer(decisions.Name))
 	if err := recorder.Attach(ctx, sched, completed.ComponentConfig.Profiles, outOfTree); err != nil {
 		return fmt.Errorf("attaching the recorder: %w", err)

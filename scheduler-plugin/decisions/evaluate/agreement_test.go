@@ -104,19 +104,11 @@ func askUpstream(t *testing.T, ctx context.Context, f framework.Framework, pod *
 func fromMatrix(m *decision.Matrix) asked {
 	out := asked{Refusals: map[string]string{}, Scores: map[string]map[string]int64{}}
 	for _, row := range m.Rows {
-		for i, v := range row.Verdicts {
-			reason, refused := v.Refused()
-			if !refused {
-				continue
+		first := firstRefusal(m, row)
+		for _, node := range row.Nodes {
+			if first != "" {
+				out.Refusals[m.Nodes[node]] = first
 			}
-			for _, node := range row.Nodes {
-				text := m.Filters[i].Plugin
-				if m.Reasons[reason].Text != strings.Join(excluded.Reasons(), "") {
-					text += ": " + m.Reasons[reason].Text
-				}
-				out.Refusals[m.Nodes[node]] = text
-			}
-			break
 		}
 	}
 	for column, node := range m.Scored {
@@ -127,6 +119,22 @@ func fromMatrix(m *decision.Matrix) asked {
 		out.Scores[m.Nodes[node]] = scores
 	}
 	return out
+}
+
+// firstRefusal is what the scheduler would have seen: PreFilter's exclusion comes before all filters.
+func firstRefusal(m *decision.Matrix, row decision.Row) string {
+	first := ""
+	for i, v := range row.Verdicts {
+		reason, refused := v.Refused()
+		switch {
+		case !refused:
+		case m.Reasons[reason].Text == strings.Join(excluded.Reasons(), ""):
+			return m.Filters[i].Plugin
+		case first == "":
+			first = m.Filters[i].Plugin + ": " + m.Reasons[reason].Text
+		}
+	}
+	return first
 }
 
 // TestAgreement: what is evaluated afterwards is what upstream's own RunFilterPlugins and RunScorePlugins answer.
