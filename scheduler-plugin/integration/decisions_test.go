@@ -5,6 +5,7 @@ package integration
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -17,7 +18,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	corev1listers "k8s.io/client-go/listers/core/v1"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"podtrail.dev/podtrail/scheduler-plugin/decisions"
@@ -60,7 +60,7 @@ func testReasons(t *testing.T, c client.Client, seen corev1listers.NodeLister) {
 		return list
 	}
 	for i := 1; i <= all; i++ {
-		change := func(n *corev1.Node) {}
+		var change func(*corev1.Node)
 		allocatable := lacks(i)
 		if i > all-3 {
 			allocatable = lacks(0)
@@ -83,11 +83,9 @@ func testReasons(t *testing.T, c client.Client, seen corev1listers.NodeLister) {
 			MatchExpressions: []corev1.NodeSelectorRequirement{{Key: "disk", Operator: corev1.NodeSelectorOpDoesNotExist}},
 		}}},
 	}}
-	for bit := range 5 {
-		pod.Spec.Containers[0].Resources.Requests[lesson(bit)] = resource.MustParse("1")
-	}
 	pod.Spec.Containers[0].Resources.Limits = corev1.ResourceList{}
 	for bit := range 5 {
+		pod.Spec.Containers[0].Resources.Requests[lesson(bit)] = resource.MustParse("1")
 		pod.Spec.Containers[0].Resources.Limits[lesson(bit)] = resource.MustParse("1")
 	}
 	createPod(t, c, pod)
@@ -328,53 +326,24 @@ func nodeOf(t *testing.T, c client.Client, pod *corev1.Pod) string {
 	return got.Spec.NodeName
 }
 
+// podIn returns a Pod that the deployed profile schedules.
 func podIn(namespace, name string) *corev1.Pod {
-	return &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
-		Spec: corev1.PodSpec{
-			SchedulerName: schedulerName, TerminationGracePeriodSeconds: ptr.To[int64](0),
-			Containers: []corev1.Container{{
-				Name: "app", Image: "app:v1",
-				Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("10m")}},
-			}},
-		},
-	}
+	pod := newPod(name, schedulerName, "")
+	pod.Namespace = namespace
+	return pod
 }
 
-func createPod(t *testing.T, c client.Client, pod *corev1.Pod) {
-	t.Helper()
-	if err := c.Create(t.Context(), pod); err != nil {
-		t.Fatalf("Creating Pod %s: %v", pod.Name, err)
-	}
-	removeAfter(t, c, pod)
-}
-
-// makeNodeWith creates a ready node with further resources and a change, which lives as long as the test.
-func makeNodeWith(t *testing.T, c client.Client, seen corev1listers.NodeLister, name string, allocatable corev1.ResourceList, change func(*corev1.Node)) {
+// makeNodeWith creates a node with further resources and a change, which lives as long as the test.
+func makeNodeWith(t *testing.T, c client.Client, seen corev1listers.NodeLister, name string, more corev1.ResourceList, change func(*corev1.Node)) {
 	t.Helper()
 	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}}
 	if change != nil {
 		change(node)
 	}
-	if err := c.Create(t.Context(), node); err != nil {
-		t.Fatalf("Creating node %s: %v", name, err)
-	}
-	removeAfter(t, c, node)
 	node.Status.Allocatable = corev1.ResourceList{
 		corev1.ResourceCPU: resource.MustParse("4"), corev1.ResourceMemory: resource.MustParse("8Gi"), corev1.ResourcePods: resource.MustParse("110"),
 	}
-	for resource, quantity := range allocatable {
-		node.Status.Allocatable[resource] = quantity
-	}
-	node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
-	if err := c.Status().Update(t.Context(), node); err != nil {
-		t.Fatalf("Setting the status of node %s: %v", name, err)
-	}
-	err := wait.PollUntilContextTimeout(t.Context(), pollEvery, bindTimeout, true, func(context.Context) (bool, error) {
-		got, err := seen.Get(name)
-		return err == nil && got.ResourceVersion == node.ResourceVersion, client.IgnoreNotFound(err)
-	})
-	if err != nil {
-		t.Fatalf("Waiting %s for the scheduler to see node %s: %v", bindTimeout, name, err)
-	}
+	maps.Copy(node.Status.Allocatable, more)
+	createNode(t, c, node)
+	waitUntilSeen(t, seen, node)
 }
