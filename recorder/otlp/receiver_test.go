@@ -131,6 +131,11 @@ func TestWhatIsKept(t *testing.T) {
 			steps: []step{{"apiserver", []*tracev1.Span{store(1), store(2), request(2, "POST", podPath), request(1, "POST", podPath)}}},
 			want:  []string{"apiserver: Create etcd3, POST " + podPath, "apiserver: Create etcd3, POST " + podPath},
 		},
+		"a privileged user's request, whose first span ends before the one that tells what it is": {
+			steps: []step{{"apiserver", []*tracev1.Span{span(1, 7, 0, "authentication"), span(1, 2, 1, "Create etcd3", "key", "/pods/demo/p"),
+				span(1, 1, 7, "POST "+podPath, source.SpanTarget, podPath)}}},
+			want: []string{"apiserver: Create etcd3, POST " + podPath}, wantFiltered: 1,
+		},
 		"a read":                   {steps: []step{{"apiserver", []*tracev1.Span{store(1), request(1, "GET", podPath)}}}, wantFiltered: 2},
 		"a write of a Secret":      {steps: []step{{"apiserver", []*tracev1.Span{store(1), request(1, "POST", "/api/v1/namespaces/demo/secrets")}}}, wantFiltered: 2},
 		"children after a verdict": {steps: []step{{"apiserver", []*tracev1.Span{request(1, "GET", podPath), store(1)}}}, wantFiltered: 2},

@@ -127,9 +127,14 @@ func judge(span *tracev1.Span, didSomething bool) (v verdict, judged bool) {
 		idle := text(span.GetAttributes(), "k8s.pod.update_type") == "sync" && !didSomething && failure(span.GetStatus()) == ""
 		return verdict{wanted: !idle, pod: &pod, namespace: pod.Namespace}, true
 	}
-	// The first span of a trace comes last, and this one is neither.
-	return verdict{}, len(span.GetParentSpanId()) == 0
+	// The first span of a trace ends last, and this one is of nothing that a trail follows.
+	return verdict{}, len(span.GetParentSpanId()) == 0 && !filters[span.GetName()]
 }
+
+// filters are the API server's handlers around a request that have spans of their own (TrackStarted in
+// k8s.io/apiserver pkg/endpoints/filterlatency). For a member of system:masters "authentication" is the first span of the
+// trace, yet ends before the one that tells what the request is about; others have that one begin a trace.
+var filters = map[string]bool{"authentication": true, "audit": true, "impersonation": true, "priorityandfairness": true, "authorization": true}
 
 // writes says whether the name of the API server's first span, "POST /api/v1/…", is that of a write.
 func writes(name string) bool {
