@@ -55,15 +55,15 @@ func Why(a *Attempt) string {
 	case a.Nominated == a.Node && !m.ScoresSeen:
 		return "it was nominated in an attempt before, so it was tried first and still fits"
 	case !m.ScoresSeen && m.Feasible() == 1:
-		return "only this node was left, so the scores decided nothing" + others(m, a.Node)
+		return "only this node was left, so the scores decided nothing" + others(m)
 	case !m.ScoresSeen:
 		return "the scheduler computed no scores: no score plugin is enabled"
 	}
 	return byScore(a)
 }
 
-// others says what the other nodes lack, the commonest first.
-func others(m *Matrix, node string) string {
+// others says what the nodes lack that were refused, the commonest first.
+func others(m *Matrix) string {
 	var parts []string
 	for _, row := range m.sortedRows() {
 		reasons := m.refusals(row, true)

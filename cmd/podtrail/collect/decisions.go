@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -23,13 +24,13 @@ import (
 
 const schedulerSelector = "app.kubernetes.io/name=podtrail,app.kubernetes.io/component=scheduler"
 
-// Pod reads one Pod as it is now.
+// Pod reads one Pod as it is now. If there is none, the error is the API's own NotFound.
 func (c *Cluster) Pod(ctx context.Context, namespace, name string) (*corev1.Pod, error) {
 	pod, err := c.client.CoreV1().Pods(namespace).Get(ctx, name, metav1.GetOptions{})
-	if err != nil {
-		return nil, err // explained by the caller
+	if err != nil && !apierrors.IsNotFound(err) {
+		err = explain(err, c.config.Host, "read the Pod", "get", "pods", namespace)
 	}
-	return pod, nil
+	return pod, err
 }
 
 // Asks says whether a namespace has a label with that value; without permission to look, it is taken to have it.

@@ -60,7 +60,7 @@ func (o *podCommand) runContinue(ctx context.Context, args []string) error {
 			Next: "kubectl get pods -n " + namespace,
 		}
 	case err != nil:
-		return unreadable(err, "the API server", namespace)
+		return err
 	case pod.Spec.NodeName != "":
 		return &collect.Problem{
 			Code: collect.WrongUse, What: fmt.Sprintf("Pod %s is not held: it is on node %s.", name, pod.Spec.NodeName),

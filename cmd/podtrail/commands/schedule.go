@@ -118,8 +118,13 @@ func (o *scheduleOptions) run(ctx context.Context, args []string) error {
 
 // history reads the records and finds the Pod's: that of the Pod that exists, else of the newest of its name.
 func (o *scheduleOptions) history(ctx context.Context, cluster *collect.Cluster, namespace, name string) (decision.History, error) {
-	pod, podErr := cluster.Pod(ctx, namespace, name)
-	if podErr == nil && pod.Spec.SchedulerName != "" {
+	pod, err := cluster.Pod(ctx, namespace, name)
+	switch {
+	case apierrors.IsNotFound(err):
+		pod = nil
+	case err != nil:
+		return decision.History{}, err
+	default:
 		if err := recordable(pod); err != nil {
 			return decision.History{}, err
 		}
@@ -130,22 +135,24 @@ func (o *scheduleOptions) history(ctx context.Context, cluster *collect.Cluster,
 	}
 	histories := decision.Histories(records)
 	for _, h := range slices.Backward(histories) {
-		if h.Pod.Name == name && len(h.Attempts) > 0 && (podErr != nil || h.Pod.UID == string(pod.UID)) {
+		if h.Pod.Name == name && len(h.Attempts) > 0 && (pod == nil || h.Pod.UID == string(pod.UID)) {
 			return h, nil
 		}
 	}
-	if podErr == nil {
+	if pod != nil {
 		return decision.History{}, unrecorded(ctx, cluster, pod)
 	}
-	if !apierrors.IsNotFound(podErr) {
-		return decision.History{}, unreadable(podErr, "the API server", namespace)
-	}
-	kind, _ := collect.ParseKind("pod")
-	names := map[string][]string{}
+	kind, names := podKind(), map[string][]string{}
 	for _, h := range histories {
 		names[kind.Kind] = append(names[kind.Kind], h.Pod.Name)
 	}
 	return decision.History{}, notFound(ctx, cluster, kind, trail.Subject{Kind: kind.Kind, Namespace: namespace, Name: name}, collect.Evidence{Names: names})
+}
+
+// podKind is what the command line knows about Pods.
+func podKind() collect.KindInfo {
+	kind, _ := collect.ParseKind("pod") // it is among collect.Kinds
+	return kind
 }
 
 // recordable says why podtrail's scheduler has nothing about a Pod that it does not schedule.

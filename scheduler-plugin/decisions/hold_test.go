@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package decisions
+
+import (
+	"sync/atomic"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	corev1listers "k8s.io/client-go/listers/core/v1"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
+	fwk "k8s.io/kube-scheduler/framework"
+	"k8s.io/kubernetes/pkg/scheduler/framework"
+	"k8s.io/utils/ptr"
+)
+
+// waitingRoom is a handle with one Pod that waits in Permit from the third look on, until it is allowed.
+type waitingRoom struct {
+	fwk.Handle
+	looks   atomic.Int64
+	allowed chan string
+}
+
+func (r *waitingRoom) GetWaitingPod(types.UID) fwk.WaitingPod {
+	if r.looks.Add(1) < 3 {
+		return nil
+	}
+	return waitingPod{room: r}
+}
+
+type waitingPod struct {
+	fwk.WaitingPod
+	room *waitingRoom
+}
+
+func (p waitingPod) Allow(plugin string) { p.room.allowed <- plugin }
+
+func heldPod(change func(*corev1.Pod)) *corev1.Pod {
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
+		Namespace: "demo", Name: "web", UID: "web-uid", Annotations: map[string]string{HoldAnnotationKey: HoldAtPermit},
+	}}
+	if change != nil {
+		change(pod)
+	}
+	return pod
+}
+
+// TestRelease: what lets a held Pod go on. It is not listed as waiting when release begins to look.
+func TestRelease(t *testing.T) {
+	const never = time.Hour
+	tests := map[string]struct {
+		cached *corev1.Pod // nil if it is gone
+		wait   time.Duration
+		held   bool
+	}{
+		"the annotation":                      {cached: heldPod(nil), wait: never, held: true},
+		"the annotation is gone":              {cached: heldPod(func(p *corev1.Pod) { p.Annotations = nil }), wait: never},
+		"the annotation says something else":  {cached: heldPod(func(p *corev1.Pod) { p.Annotations[HoldAnnotationKey] = "bind" }), wait: never},
+		"the Pod is gone":                     {wait: never},
+		"another Pod has its name":            {cached: heldPod(func(p *corev1.Pod) { p.UID = "other" }), wait: never},
+		"the time is up, and it is let go on": {cached: heldPod(nil), wait: time.Second},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			indexer := cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc})
+			if tc.cached != nil {
+				if err := indexer.Add(tc.cached); err != nil {
+					t.Fatalf("Filling the cache: %v", err)
+				}
+			}
+			room := &waitingRoom{allowed: make(chan string, 1)}
+			pl := &DecisionRecorder{handle: room, pods: corev1listers.NewPodLister(indexer)}
+			go pl.release(klog.Background(), "demo", "web", "web-uid", time.Now().Add(tc.wait))
+			// Long enough for ten looks.
+			deadline := time.After(10 * holdCheckEvery)
+			if !tc.held {
+				deadline = time.After(30 * time.Second)
+			}
+			select {
+			case plugin := <-room.allowed:
+				if tc.held || plugin != Name {
+					t.Errorf("Let go on by %s, though held: %v", plugin, tc.held)
+				}
+			case <-deadline:
+				if !tc.held {
+					t.Error("Not let go on within 30 s")
+				}
+			}
+		})
+	}
+}
+
+// TestPermit: who waits, and for how long.
+func TestPermit(t *testing.T) {
+	tests := map[string]struct {
+		annotations map[string]string
+		wantWait    time.Duration
+		wantProblem string
+	}{
+		"who does not ask":         {},
+		"who asks":                 {annotations: map[string]string{HoldAnnotationKey: HoldAtPermit}, wantWait: 7*time.Second + holdGrace},
+		"who asks for another one": {annotations: map[string]string{HoldAnnotationKey: "bind"}, wantProblem: `annotation podtrail.dev/hold-at is "bind", want "permit": the Pod is not held`},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			indexer := cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc})
+			pl := &DecisionRecorder{
+				handle: &waitingRoom{allowed: make(chan string, 1)}, pods: corev1listers.NewPodLister(indexer),
+				args: DecisionRecorderArgs{HoldTimeoutSeconds: ptr.To[int64](7)},
+			}
+			pod := heldPod(func(p *corev1.Pod) { p.Annotations = tc.annotations })
+			state := framework.NewCycleState()
+			began := time.Now()
+			status, wait := pl.Permit(t.Context(), state, pod, "worker")
+			if status.IsWait() != (tc.wantWait > 0) || wait != tc.wantWait {
+				t.Errorf("Status %v, wait %s, want %s", status, wait, tc.wantWait)
+			}
+			hold := ReadHold(state)
+			if (hold == nil) != (tc.annotations == nil) {
+				t.Fatalf("Hold %+v for annotations %v", hold, tc.annotations)
+			}
+			if hold != nil && hold.Problem != tc.wantProblem {
+				t.Errorf("Problem %q, want %q", hold.Problem, tc.wantProblem)
+			}
+			if tc.wantWait > 0 && hold.Until.Sub(began).Round(time.Second) != 7*time.Second {
+				t.Errorf("Held until %s, which is in %s, want 7 s", hold.Until, hold.Until.Sub(began))
+			}
+		})
+	}
+}

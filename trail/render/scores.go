@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package render
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"podtrail.dev/podtrail/trail/decision"
+)
+
+// topScores is how many nodes the scores are shown of, unless all are asked for.
+const topScores = 10
+
+// scores writes the best nodes by score plugins; plugins that tell no nodes apart are told in a line.
+func (w *scheduleWriter) scores(a *decision.Attempted) {
+	m := &a.Matrix
+	ranked := decision.Ranking(m)
+	if len(ranked) == 0 || len(m.Scores) == 0 {
+		return
+	}
+	t := table{title: "SCORE", last: "sum"}
+	telling, equal := tellApart(m)
+	for _, score := range telling {
+		t.columns = append(t.columns, weighted(score))
+	}
+	shown := w.shown(a, ranked)
+	for _, r := range shown {
+		row := tableRow{label: nodeName(m, r.Node), last: strconv.FormatInt(r.Sum, 10)}
+		if row.label == a.Node {
+			row.color = green
+		}
+		for _, score := range telling {
+			row.cells = append(row.cells, scoreCell(score, r.Column))
+		}
+		t.rows = append(t.rows, row)
+	}
+	w.put("")
+	w.table(t)
+	if hidden := len(ranked) - len(shown); hidden > 0 {
+		w.wrapped(fmt.Sprintf("%d more nodes have fewer points or as many (--nodes shows them)", hidden), dim)
+	}
+	if len(equal) > 0 {
+		w.wrapped("the same on every node: "+strings.Join(equal, ", "), dim)
+	}
+	switch {
+	case !m.ScoresSeen:
+		w.wrapped("evaluated afterwards: the scheduler needed no scores", dim)
+	case len(m.Scores[0].Raw) > 0:
+		w.wrapped("raw → normalised; the raw ones were evaluated afterwards", dim)
+	}
+}
+
+// tellApart returns the plugins that score nodes differently, and the words for the others. Of a single node all are
+// shown.
+func tellApart(m *decision.Matrix) (telling []decision.Score, equal []string) {
+	for _, score := range m.Scores {
+		if len(m.Scored) > 1 && slices.Min(score.Normalised) == slices.Max(score.Normalised) {
+			equal = append(equal, fmt.Sprintf("%s %d", weighted(score), score.Normalised[0]))
+		} else {
+			telling = append(telling, score)
+		}
+	}
+	return telling, equal
+}
+
+// shown are the best nodes, and the one that was chosen.
+func (w *scheduleWriter) shown(a *decision.Attempted, ranked []decision.Ranked) []decision.Ranked {
+	if len(ranked) <= topScores || w.options.Nodes {
+		return ranked
+	}
+	shown := slices.Clip(ranked[:topScores])
+	i := slices.IndexFunc(ranked, func(r decision.Ranked) bool { return nodeName(&a.Matrix, r.Node) == a.Node })
+	if i >= topScores {
+		shown = append(shown, ranked[i])
+	}
+	return shown
+}
+
+func weighted(score decision.Score) string {
+	return score.Plugin + "×" + strconv.FormatInt(score.Weight, 10)
+}
+
+func scoreCell(score decision.Score, column int) string {
+	normalised := strconv.FormatInt(score.Normalised[column], 10)
+	if column < len(score.Raw) && score.Raw[column] != score.Normalised[column] {
+		return strconv.FormatInt(score.Raw[column], 10) + " → " + normalised
+	}
+	return normalised
+}
