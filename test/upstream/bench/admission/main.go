@@ -32,7 +32,7 @@ type options struct {
 	manager, assets, config string
 	rounds                  int
 	concurrent              []int
-	duration                time.Duration
+	duration, pause         time.Duration
 }
 
 // errUsage marks wrong flags: exit code 2.
@@ -62,6 +62,7 @@ func parseOptions(args []string) (o options, err error) {
 	flags.StringVar(&o.config, "config", "", "the folder config of this repository")
 	flags.IntVar(&o.rounds, "rounds", 3, "how often each side is measured")
 	flags.DurationVar(&o.duration, "duration", 4*time.Second, "how long each side is measured each time")
+	flags.DurationVar(&o.pause, "pause", 0, "how long each sender waits after each answer; 0 saturates the machine, which then measures processor time")
 	concurrent := flags.String("concurrent", "1,8,32", "how many requests are sent at once")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -91,6 +92,8 @@ func (o options) validate(rest []string) error {
 		return fmt.Errorf("-rounds is %d: give 1 or more", o.rounds)
 	case o.duration <= 0:
 		return fmt.Errorf("-duration is %s: give more than 0", o.duration)
+	case o.pause < 0:
+		return fmt.Errorf("-pause is %s: give 0 or more", o.pause)
 	case o.manager == "" || o.assets == "" || o.config == "":
 		return errors.New("-manager, -assets and -config are needed: use hack/bench-admission.sh, which gives them")
 	}
@@ -131,8 +134,8 @@ func run(ctx context.Context, args []string) (err error) {
 	begin := time.Now()
 	results, err := (&bench{board: board, manager: manager, options: o}).all(ctx)
 	if len(results) > 0 {
-		fmt.Printf("%s on %s/%s, %d processors, %s to %s. Medians of %d rounds of %s.\n\n", runtime.Version(), runtime.GOOS,
-			runtime.GOARCH, runtime.NumCPU(), begin.UTC().Format(time.DateTime), time.Now().UTC().Format(time.DateTime), o.rounds, o.duration)
+		fmt.Printf("%s on %s/%s, %d processors, %s to %s. Medians of %d rounds of %s; pause after each answer: %s.\n\n", runtime.Version(), runtime.GOOS,
+			runtime.GOARCH, runtime.NumCPU(), begin.UTC().Format(time.DateTime), time.Now().UTC().Format(time.DateTime), o.rounds, o.duration, o.pause)
 		printTables(os.Stdout, results)
 	}
 	return err

@@ -108,6 +108,10 @@ func (b *bench) send(ctx context.Context, concurrent int, duration time.Duration
 					continue
 				}
 				latencies = append(latencies, time.Since(at))
+				select {
+				case <-ctx.Done():
+				case <-time.After(b.options.pause):
+				}
 			}
 			mutex.Lock()
 			defer mutex.Unlock()

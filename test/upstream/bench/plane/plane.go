@@ -57,6 +57,7 @@ func Start(ctx context.Context, assets, crds, folder string) (*Plane, error) {
 		BinaryAssetsDirectory:    assets,
 		CRDDirectoryPaths:        []string{crds},
 		ErrorIfCRDPathMissing:    true,
+		CRDInstallOptions:        envtest.CRDInstallOptions{MaxTime: time.Minute},
 		ControlPlaneStartTimeout: 3 * time.Minute,
 		ControlPlaneStopTimeout:  time.Minute,
 	}}
