@@ -31,7 +31,9 @@ write_overlay() {
 
 apply() { kubectl apply --server-side --force-conflicts --field-manager=podtrail-deploy -k "$1"; }
 
+# make_probe_namespace begins with none: one that an earlier run has left may be about to go.
 make_probe_namespace() {
+	kubectl delete namespace podtrail-probe --ignore-not-found --wait --timeout=60s
 	kubectl apply --server-side --field-manager=podtrail-deploy -f - <<-END
 		{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "podtrail-probe", "labels": {"podtrail.dev/admission": "enabled"}}}
 	END

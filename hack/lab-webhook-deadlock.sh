@@ -111,7 +111,7 @@ show kubectl apply -f $LAB/server.yaml
 show kubectl rollout status -n $NAMESPACE deployment/careless --timeout=60s
 
 step "Its configuration: every Pod of the cluster, failurePolicy Fail, no selectors."
-show grep -v '^ *#' $LAB/webhook.yaml
+show cat $LAB/webhook.yaml
 start_watchdog
 # Its server goes away in the same moment, as when a node is drained.
 show kubectl scale -n $NAMESPACE deployment/careless --replicas=0
