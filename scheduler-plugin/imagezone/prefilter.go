@@ -17,6 +17,8 @@ const preFilterStateKey fwk.StateKey = "PreFilter" + Name
 type preFilterState struct {
 	// images are those of the Pod whose size is known.
 	images []image
+	// bytes is the sum of their sizes.
+	bytes int64
 	// storage is the ephemeral-storage that the Pod requests, in bytes.
 	storage int64
 }
@@ -34,12 +36,12 @@ func (pl *ImageZone) PreFilter(_ context.Context, cycleState fwk.CycleState, pod
 	if !pl.filtersDisk {
 		return nil, fwk.NewStatus(fwk.Skip)
 	}
-	images, _ := knownImages(pod, nodes)
+	images, bytes := knownImages(pod, nodes)
 	if len(images) == 0 {
 		return nil, fwk.NewStatus(fwk.Skip)
 	}
 	pl.sizes.remember(images)
-	cycleState.Write(preFilterStateKey, &preFilterState{images: images, storage: requestedStorage(pod)})
+	cycleState.Write(preFilterStateKey, &preFilterState{images: images, bytes: bytes, storage: requestedStorage(pod)})
 	return nil, nil
 }
 

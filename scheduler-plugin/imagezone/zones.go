@@ -47,6 +47,9 @@ func (pl *ImageZone) countSiblings(ctx context.Context, want sibling, feasible [
 		onNode[i] = siblingsOn(nodes[i], want)
 	}, Name)
 	for i, node := range nodes {
+		if onNode[i] == 0 {
+			continue
+		}
 		zone := node.Node().Labels[corev1.LabelTopologyZone]
 		if _, ok := counts[zone]; ok {
 			counts[zone] += onNode[i]

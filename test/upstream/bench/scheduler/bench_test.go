@@ -79,6 +79,9 @@ func TestSides(t *testing.T) {
 		}
 	}
 	for _, s := range sides {
+		if wantFlags := s.program == "scheduler"; (len(s.flags) > 0) != wantFlags {
+			t.Errorf("Side %q has the flags %q; those that say what is recorded: want some: %t", s.name, s.flags, wantFlags)
+		}
 		file, err := s.write(t.TempDir(), "/the/kubeconfig")
 		if err != nil {
 			t.Fatal(err)

@@ -109,8 +109,9 @@ func (b *bench) measure(ctx context.Context, c cell, s side) (m measurement, err
 	if err != nil {
 		return m, err
 	}
-	process, err := b.plane.Run(ctx, b.programs[s.program], "--config="+configuration, "--bind-address=127.0.0.1",
-		fmt.Sprintf("--secure-port=%d", port), "--authorization-always-allow-paths=/metrics")
+	flags := append([]string{"--config=" + configuration, "--bind-address=127.0.0.1", fmt.Sprintf("--secure-port=%d", port),
+		"--authorization-always-allow-paths=/metrics"}, s.flags...)
+	process, err := b.plane.Run(ctx, b.programs[s.program], flags...)
 	if err != nil {
 		return m, err
 	}

@@ -9,12 +9,13 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"strings"
 
 	"sigs.k8s.io/yaml"
 )
 
 // configurations are the sides: a KubeSchedulerConfiguration each, whose first
-// lines say what the side is called and which program runs it.
+// lines say what the side is called, which program runs it, and with which flags.
 //
 //go:embed sides/*.yaml
 var configurations embed.FS
@@ -31,10 +32,11 @@ const (
 // side is a scheduler that is measured.
 type side struct {
 	name, program string
+	flags         []string
 	configuration []byte
 }
 
-var header = regexp.MustCompile(`\A# side: (.+)\n# program: (\S+)\n`)
+var header = regexp.MustCompile(`\A# side: (.+)\n# program: (\S+)\n(?:# flags: (.+)\n)?`)
 
 // allSides returns the sides in the order of their files.
 func allSides() ([]side, error) {
@@ -52,7 +54,7 @@ func allSides() ([]side, error) {
 		if named == nil {
 			return nil, fmt.Errorf("%s does not begin with \"# side: NAME\" and \"# program: NAME\"", file.Name())
 		}
-		sides = append(sides, side{name: string(named[1]), program: string(named[2]), configuration: content})
+		sides = append(sides, side{name: string(named[1]), program: string(named[2]), flags: strings.Fields(string(named[3])), configuration: content})
 	}
 	return sides, nil
 }
