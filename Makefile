@@ -61,6 +61,8 @@ clean-cache: ## Remove what is kept between runs: built components, images, Dock
 .PHONY: build
 build: ## Build the podtrail command into bin/.
 	go build $(GO_FLAGS) -ldflags "-X main.version=$(VERSION)" -o bin/podtrail ./cmd/podtrail
+	@ln -sf podtrail bin/kubectl-podtrail # kubectl podtrail, for whom bin is on the PATH
+	@install -m 755 hack/kubectl-complete.sh bin/kubectl_complete-podtrail
 
 .PHONY: run
 run: ## Run the manager on this machine; it leads, without webhooks, once the cluster's own is scaled to 0.
@@ -115,6 +117,14 @@ manifests: ## Generate the CRD.
 .PHONY: docs-output
 docs-output: ## Write the outputs that documents show, from the cluster that make demo leaves.
 	@hack/update-docs.sh
+
+.PHONY: recordings
+recordings: build ## Make docs/recordings anew on the cluster that make deploy leaves; they are test data too.
+	@hack/record-trails.sh
+
+.PHONY: replayed-docs
+replayed-docs: ## Write the outputs that documents show of docs/recordings; needs no cluster.
+	GOWORK=off go test $(GO_FLAGS) -count=1 ./test/docs -run TestReplayedOutputs -update
 
 .PHONY: fmt
 fmt: ## Format Go and shell.

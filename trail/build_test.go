@@ -16,7 +16,7 @@ import (
 	"podtrail.dev/podtrail/trail/internal/recorded"
 )
 
-// recordings are the real runs under testdata and what became of their subjects.
+// recordings are the real runs in docs/recordings and what became of their subjects.
 var recordings = map[string]struct {
 	subject     trail.Subject
 	wantResult  trail.Result
@@ -56,7 +56,7 @@ var recordings = map[string]struct {
 
 func load(t *testing.T, name string) []trail.Observation {
 	t.Helper()
-	observations, err := recorded.Load("testdata", name)
+	observations, err := recorded.Observe("..", name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,9 +170,16 @@ func TestEvidenceSeenByTwoRecordersCountsOnce(t *testing.T) {
 }
 
 func TestRemovingASourceRemovesOnlyItsEvidence(t *testing.T) {
-	for _, gone := range []string{trail.SourceAudit, trail.SourceObject, trail.SourceEvent} {
+	observations := load(t, "deployment")
+	sources := map[string]bool{}
+	for _, o := range observations {
+		sources[o.Evidence.Source] = true
+	}
+	if len(sources) < 3 {
+		t.Fatalf("the recording holds sources %v only", sources)
+	}
+	for gone := range sources {
 		t.Run(gone, func(t *testing.T) {
-			observations := load(t, "deployment")
 			whole := evidenceOf(trail.Build(observations))
 			rest := evidenceOf(trail.Build(slices.DeleteFunc(slices.Clone(observations), func(o trail.Observation) bool {
 				return o.Evidence.Source == gone
@@ -202,6 +209,10 @@ func evidenceOf(whole trail.Trail) map[trail.Evidence]int {
 			}
 		}
 	})
+	// What loses the source that it was joined by stands apart, and is not lost.
+	for _, obs := range whole.Unjoined {
+		out[obs.Evidence]++
+	}
 	return out
 }
 
@@ -337,7 +348,7 @@ func TestStageNamesSurviveJSON(t *testing.T) {
 }
 
 func BenchmarkBuildDeploymentOf100Pods(b *testing.B) {
-	observations, err := recorded.Load("testdata", "deployment")
+	observations, err := recorded.Observe("..", "deployment")
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -63,6 +63,7 @@ func (t Trail) Focus(ref Subject) (Trail, bool) {
 	}
 	out.summarize()
 	out.Outcome = out.outcomeOf(target)
+	out.addTimeline()
 	return out, true
 }
 

@@ -234,13 +234,12 @@ func boolOrder(a, b bool) int {
 	return 1
 }
 
-// addTimes dates the entries: Submit by its request, Schedule from the Pod being stored to the answer to its Binding,
+// addTimes dates the entries: those of writes by their requests and spans, Schedule from the Pod being stored to the answer to its Binding,
 // Run from there to Ready. The last two only if the audit log has both ends, since objects hold whole seconds.
 func (o *Object) addTimes() {
-	for i := range o.Created.Stages {
-		if e := &o.Created.Stages[i]; e.Stage == Submit && o.Created.Seen() {
-			e.At, e.Took = o.Created.Received, o.Created.Took
-		}
+	o.Created.addTimes()
+	for i := range o.Writes {
+		o.Writes[i].addTimes()
 	}
 	bound := o.bound()
 	for i := range o.Stages {
@@ -252,6 +251,24 @@ func (o *Object) addTimes() {
 			e.At, e.Took = bound, between(bound, o.ReadyAt)
 		case e.Stage == Reconcile:
 			e.At = e.first()
+		}
+	}
+}
+
+// addTimes gives each stage the time that its spans cover, and Submit what is left of the request's.
+func (w *Write) addTimes() {
+	if !w.Seen() {
+		return
+	}
+	for i := range w.Stages {
+		if e := &w.Stages[i]; e.Stage != Submit {
+			e.At, e.Took = e.spanned()
+		}
+	}
+	share := w.shares(w.Took)[0].Took
+	for i := range w.Stages {
+		if e := &w.Stages[i]; e.Stage == Submit {
+			e.At, e.Took = w.Received, share
 		}
 	}
 }

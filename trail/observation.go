@@ -184,6 +184,7 @@ const (
 	FactContentType   = "content type"
 	FactAuditLevel    = "audit level"
 	FactStoredVersion = "resourceVersion"
+	FactSpan          = "span"
 	FactAttempt       = "attempt"
 	FactWhy           = "why"
 )

@@ -27,6 +27,10 @@ type Trail struct {
 	Inferred int `json:"inferred"`
 	// Objects are the trees, by the resourceVersion at which their roots were stored.
 	Objects []*Object `json:"objects"`
+	// Timeline divides the time from the first request to the Pod being Ready, Gaps are where nothing was seen to happen
+	// in it. They are the subject's if it is a Pod, else those of the Pod that was Ready last.
+	Timeline []Segment `json:"timeline,omitempty"`
+	Gaps     []Gap     `json:"gaps,omitempty"`
 	// Unjoined is evidence that no identity joins to an object; a trail of one subject leaves it out.
 	Unjoined []Observation `json:"unjoined,omitempty"`
 }
@@ -66,7 +70,7 @@ func (t *Trail) summarize() {
 		if start := o.Start(); !start.IsZero() && (t.Start.IsZero() || start.Before(t.Start)) {
 			t.Start = start
 		}
-		for _, e := range o.allEntries() {
+		for _, e := range o.Entries() {
 			for _, obs := range e.Observations {
 				if obs.Inferred {
 					t.Inferred += len(obs.Facts)
@@ -95,7 +99,8 @@ func (o *Object) walk(visit func(*Object)) {
 	}
 }
 
-func (o *Object) allEntries() []Entry {
+// Entries are all stages of the object's writes and of its life afterwards.
+func (o *Object) Entries() []Entry {
 	all := slices.Concat(o.Created.Stages, o.Stages)
 	for _, w := range o.Writes {
 		all = append(all, w.Stages...)

@@ -86,3 +86,37 @@ func Links(text string) []string {
 	}
 	return links
 }
+
+// The marks around the output of a command.
+const (
+	outputMark = "<!-- output of: "
+	outputEnd  = "<!-- end of output -->"
+)
+
+// Refill replaces each marked output of a document by what run prints for its command, where run knows it, and
+// returns how many it knew.
+func Refill(text string, run func(command string) (string, bool)) (string, int) {
+	var out strings.Builder
+	known := 0
+	for text != "" {
+		before, rest, found := strings.Cut(text, outputMark)
+		out.WriteString(before)
+		if !found {
+			break
+		}
+		command, rest, _ := strings.Cut(rest, " -->\n")
+		old, after, ended := strings.Cut(rest, outputEnd)
+		if !ended {
+			out.WriteString(outputMark + command + " -->\n" + rest)
+			break
+		}
+		out.WriteString(outputMark + command + " -->\n")
+		if printed, ok := run(command); ok {
+			known++
+			old = "```console\n$ " + command + "\n" + printed + "```\n"
+		}
+		out.WriteString(old + outputEnd)
+		text = after
+	}
+	return out.String(), known
+}

@@ -26,6 +26,8 @@ type Change struct {
 	Op Op
 	// Path names fields with dots and elements of lists by their key or index: spec.containers[app].image.
 	Path string
+	// Before and After are the values at the path, nil where there is none.
+	Before, After any
 }
 
 // elementKeys are the fields by which API objects tell the elements of a list apart, the most telling first.
@@ -58,11 +60,11 @@ func compare(path string, before, after any, depth int, out *[]Change) {
 	switch {
 	case absent(before) && absent(after):
 	case absent(before):
-		*out = append(*out, Change{Added, path})
+		*out = append(*out, Change{Added, path, nil, after})
 	case absent(after):
-		*out = append(*out, Change{Removed, path})
+		*out = append(*out, Change{Removed, path, before, nil})
 	default:
-		*out = append(*out, Change{Changed, path})
+		*out = append(*out, Change{Changed, path, before, after})
 	}
 }
 
@@ -124,9 +126,9 @@ func compareLists(path string, before, after []any, depth int, out *[]Change) {
 		is, hasIt := now[name]
 		switch {
 		case !hadIt:
-			*out = append(*out, Change{Added, element})
+			*out = append(*out, Change{Added, element, nil, is})
 		case !hasIt:
-			*out = append(*out, Change{Removed, element})
+			*out = append(*out, Change{Removed, element, was, nil})
 		default:
 			compare(element, was, is, depth-1, out)
 		}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"podtrail.dev/podtrail/trail/diff"
 )
@@ -50,10 +51,22 @@ func TestCompare(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			if d := cmp.Diff(tc.want, diff.Compare(decode(t, tc.before), decode(t, tc.after))); d != "" {
+			ignoreValues := cmpopts.IgnoreFields(diff.Change{}, "Before", "After")
+			if d := cmp.Diff(tc.want, diff.Compare(decode(t, tc.before), decode(t, tc.after)), ignoreValues); d != "" {
 				t.Errorf("changes (-want +got):\n%s", d)
 			}
 		})
+	}
+}
+
+func TestChangesHoldTheirValues(t *testing.T) {
+	got := diff.Compare(decode(t, `{"a":1,"b":"x","d":[{"name":"n"}]}`), decode(t, `{"b":"y","c":{"e":true},"d":[{"name":"n"},{"name":"m"}]}`))
+	want := []diff.Change{
+		{Op: diff.Removed, Path: "a", Before: 1.0}, {Op: diff.Changed, Path: "b", Before: "x", After: "y"},
+		{Op: diff.Added, Path: "c.e", After: true}, {Op: diff.Added, Path: "d[m]", After: map[string]any{"name": "m"}},
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("changes (-want +got):\n%s", d)
 	}
 }
 

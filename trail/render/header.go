@@ -103,9 +103,14 @@ func (w *treeWriter) slowest() {
 	w.put(strings.Join(parts, ", "))
 }
 
-// footer says what could not be read, and what to try next.
+// footer says where nothing was seen to happen, what could not be read, and what to try next.
 func (w *treeWriter) footer() {
 	w.put("")
+	for _, gap := range w.trail.Gaps {
+		for _, line := range wrap(fmt.Sprintf("gap: %s between %s and %s", Duration(gap.Took), gap.After, gap.Before), w.options.Width) {
+			w.put(line)
+		}
+	}
 	for _, problem := range w.options.Problems {
 		for _, line := range wrap("missing: "+problem.What, w.options.Width) {
 			w.put(w.paint.in(red, line))

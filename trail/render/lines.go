@@ -36,7 +36,8 @@ func (w *treeWriter) told(e trail.Entry, o *trail.Object) []said {
 			out = append(out, said{text: obs.Summary + inferredMark(obs)})
 		}
 	}
-	if failure := e.Failure(); failure != nil {
+	// What failed later than in a request may have been tried again: then the object's state says whether it still fails.
+	if failure := e.Failure(); failure != nil && e.Stage <= trail.Persist {
 		out = append(out, said{text: "✗ " + failureWords(*failure), color: red})
 	}
 	if s := o.State; s != nil && s.Failure != nil && s.FailedAt == e.Stage {
@@ -67,7 +68,7 @@ func inferredMark(obs trail.Observation) string {
 func verbosely(obs trail.Observation) []said {
 	out := []said{{text: obs.Summary + inferredMark(obs), evidence: evidenceWords(obs.Evidence)}}
 	for _, fact := range obs.Facts {
-		if !strings.Contains(obs.Summary, fact.Value) {
+		if !strings.Contains(obs.Summary, fact.Value) && fact.Key != trail.FactStoredValue {
 			out = append(out, said{text: "  " + fact.Key + ": " + fact.Value, color: dim})
 		}
 	}

@@ -37,7 +37,7 @@ var (
 
 func load(t *testing.T, name string, subject trail.Subject, without ...string) trail.Trail {
 	t.Helper()
-	observations, err := recorded.Load(filepath.Join("..", "testdata"), name)
+	observations, err := recorded.Observe(filepath.Join("..", ".."), name)
 	if err != nil {
 		t.Fatal(err)
 	}

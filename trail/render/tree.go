@@ -126,7 +126,8 @@ func (w *treeWriter) object(o *trail.Object, branch, indent string) {
 		title += fmt.Sprintf(", %d times", n)
 	}
 	w.line(row{at: o.Start(), prefix: branch, text: title, color: bold}, 0)
-	full := w.options.Verbose || indent == "" || o.Subject.Kind == "Pod" || len(o.Children) == 0
+	chosen := len(o.Created.Stages) < int(trail.Persist) // a part of the stages was asked for
+	full := w.options.Verbose || indent == "" || o.Subject.Kind == "Pod" || len(o.Children) == 0 || chosen
 	w.stages(o.Created.Stages, indent, full, o)
 	if o.Refused() {
 		w.line(row{prefix: indent, text: "nothing was stored; no " + o.Subject.Kind + " exists", color: red}, 0)

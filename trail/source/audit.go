@@ -44,9 +44,9 @@ type write struct {
 // of the write, and Reconcile, Schedule or Run if a controller, a scheduler or a kubelet made it. Events that are not
 // finished writes to a resource that a trail follows give none. An error means that the record is no audit event.
 func ParseAudit(record Record) ([]trail.Observation, error) {
-	var event auditv1.Event
-	if err := json.Unmarshal(record.Data, &event); err != nil {
-		return nil, fmt.Errorf("decode audit event of node %q: %w", record.Node, err)
+	event, err := decodeAudit(record)
+	if err != nil {
+		return nil, err
 	}
 	w, ok := newWrite(event, record.Node)
 	if !ok {
@@ -69,6 +69,14 @@ func ParseAudit(record Record) ([]trail.Observation, error) {
 		return observations, nil
 	}
 	return append(observations, w.effects()...), nil
+}
+
+func decodeAudit(record Record) (auditv1.Event, error) {
+	var event auditv1.Event
+	if err := json.Unmarshal(record.Data, &event); err != nil {
+		return event, fmt.Errorf("decode audit event of node %q: %w", record.Node, err)
+	}
+	return event, nil
 }
 
 // newWrite takes what identifies the write; it returns false if the event is not one that a trail follows.

@@ -3,11 +3,7 @@
 package source_test
 
 import (
-	"bufio"
-	"bytes"
-	"compress/gzip"
 	"encoding/json"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -15,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"podtrail.dev/podtrail/trail"
+	"podtrail.dev/podtrail/trail/internal/recorded"
 	"podtrail.dev/podtrail/trail/source"
 )
 
@@ -306,15 +303,15 @@ func TestEventsThatAreNoFinishedWriteGiveNothing(t *testing.T) {
 	}
 }
 
-// FuzzParseAudit starts from recorded events; see testdata of package trail. Whatever a line holds, the parser must
+// FuzzParseAudit starts from the recordings that are shipped. Whatever a line holds, the parser must
 // not panic, and what it returns must make a trail.
 func FuzzParseAudit(f *testing.F) {
 	for _, name := range []string{"refused", "unschedulable", "badimage", "quota"} {
-		for _, line := range recordedLines(f, name) {
-			var record source.Record
-			if err := json.Unmarshal(line, &record); err != nil {
-				f.Fatal(err)
-			}
+		_, records, err := recorded.Load(filepath.Join("..", ".."), name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, record := range records {
 			f.Add([]byte(record.Data))
 			f.Add([]byte(record.Data[:len(record.Data)/2]))
 		}
@@ -333,26 +330,4 @@ func FuzzParseAudit(f *testing.F) {
 		}
 		trail.Build(observations)
 	})
-}
-
-func recordedLines(tb testing.TB, name string) [][]byte {
-	tb.Helper()
-	zipped, err := os.ReadFile(filepath.Join("..", "testdata", name+".jsonl.gz"))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	reader, err := gzip.NewReader(bytes.NewReader(zipped))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	var out [][]byte
-	lines := bufio.NewScanner(reader)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		out = append(out, bytes.Clone(lines.Bytes()))
-	}
-	if err := lines.Err(); err != nil {
-		tb.Fatal(err)
-	}
-	return out
 }

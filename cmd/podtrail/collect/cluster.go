@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -55,6 +53,8 @@ func New(config *rest.Config) (*Cluster, error) {
 
 // Evidence is what was read, and what could not be.
 type Evidence struct {
+	// Records are the evidence as it was served, the form of a recording; Observations are what it tells.
+	Records      []source.Record
 	Observations []trail.Observation
 	// Names are the objects of each kind that exist now.
 	Names map[string][]string
@@ -62,39 +62,68 @@ type Evidence struct {
 	Problems []*Problem
 }
 
+// add takes a record in and what it tells.
+func (e *Evidence) add(record source.Record) error {
+	observations, err := source.Parse(record)
+	if err != nil {
+		return fmt.Errorf("read a record of source %s: %w", record.Source, err)
+	}
+	e.Records = append(e.Records, record)
+	e.Observations = append(e.Observations, observations...)
+	return nil
+}
+
 // Namespace reads all evidence of one namespace. The objects of the kind that is asked for must be readable; what else
-// is not becomes a problem beside the trail.
+// is not becomes a problem beside the trail. Without a kind at least one kind must be readable.
 func (c *Cluster) Namespace(ctx context.Context, namespace string, asked KindInfo) (Evidence, error) {
+	// The keepers are reached through the API server too, but what takes long there is their answers.
+	fromKeepers := make(chan Evidence, 1)
+	readCtx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		var evidence Evidence
+		c.records(readCtx, namespace, &evidence)
+		fromKeepers <- evidence
+	}()
 	evidence := Evidence{Names: map[string][]string{}}
 	for _, kind := range Kinds {
-		c.Doing("reading " + kind.Resource + " in namespace " + namespace)
-		err := c.list(ctx, namespace, kind, func(raw []byte) error { return evidence.addObject(kind, raw) })
-		if kind.Group == "apps.podtrail.dev" && apierrors.IsNotFound(err) {
-			if kind.Kind == asked.Kind {
-				return Evidence{}, &Problem{
-					Code: WrongUse, What: "The cluster has no kind TeachingReplicaSet.", Next: "make deploy", Cause: err,
-				}
-			}
-			continue
+		if err := c.objects(ctx, namespace, kind, asked, &evidence); err != nil {
+			return Evidence{}, err
 		}
-		if err == nil {
-			continue
-		}
-		problem := explain(err, c.config.Host, "list "+kind.Resource, "list", kind.Resource, namespace)
-		if kind.Kind == asked.Kind || !apierrors.IsForbidden(err) {
-			return Evidence{}, problem
-		}
-		evidence.Problems = append(evidence.Problems, problem)
 	}
 	c.Doing("reading events in namespace " + namespace)
 	if err := c.events(ctx, namespace, &evidence); err != nil {
 		evidence.Problems = append(evidence.Problems,
 			explain(err, c.config.Host, "list events", "list", "events", namespace))
 	}
-	if problem := c.records(ctx, namespace, &evidence); problem != nil {
-		evidence.Problems = append(evidence.Problems, problem)
-	}
+	records := <-fromKeepers
+	evidence.Records = append(evidence.Records, records.Records...)
+	evidence.Observations = append(evidence.Observations, records.Observations...)
+	evidence.Problems = append(evidence.Problems, records.Problems...)
 	return evidence, nil
+}
+
+// objects reads the objects of one kind.
+func (c *Cluster) objects(ctx context.Context, namespace string, kind, asked KindInfo, evidence *Evidence) error {
+	c.Doing("reading " + kind.Resource + " in namespace " + namespace)
+	err := c.list(ctx, namespace, kind, func(raw []byte) error { return evidence.addObject(kind, raw) })
+	if err == nil {
+		return nil
+	}
+	if kind.Group == "apps.podtrail.dev" && apierrors.IsNotFound(err) {
+		if kind.Kind == asked.Kind {
+			return &Problem{
+				Code: WrongUse, What: "The cluster has no kind TeachingReplicaSet.", Next: "make deploy", Cause: err,
+			}
+		}
+		return nil
+	}
+	problem := explain(err, c.config.Host, "list "+kind.Resource, "list", kind.Resource, namespace)
+	if kind.Kind == asked.Kind || !apierrors.IsForbidden(err) {
+		return problem
+	}
+	evidence.Problems = append(evidence.Problems, problem)
+	return nil
 }
 
 // list calls visit with each object of a kind, page by page, in JSON.
@@ -130,29 +159,18 @@ func versionOf(kind KindInfo) string {
 	return "v1"
 }
 
-// addObject parses one object of a kind.
+// addObject takes in one object of a kind.
 func (e *Evidence) addObject(kind KindInfo, raw []byte) error {
-	if kind.Kind == "Pod" {
-		var pod corev1.Pod
-		if err := json.Unmarshal(raw, &pod); err != nil {
-			return fmt.Errorf("decode Pod: %w", err)
-		}
-		e.Names[kind.Kind] = append(e.Names[kind.Kind], pod.Name)
-		e.Observations = append(e.Observations, source.ParsePod(&pod)...)
-		return nil
+	var meta metav1.PartialObjectMetadata
+	if err := json.Unmarshal(raw, &meta); err != nil {
+		return fmt.Errorf("decode metadata of %s: %w", kind.Kind, err)
 	}
-	// Of workloads only what Deployment, ReplicaSet and TeachingReplicaSet have in common is needed.
-	var workload appsv1.ReplicaSet
-	if err := json.Unmarshal(raw, &workload); err != nil {
-		return fmt.Errorf("decode %s: %w", kind.Kind, err)
+	record, err := source.ObjectRecord(kind.Kind, raw)
+	if err != nil {
+		return err
 	}
-	desired := int32(1)
-	if workload.Spec.Replicas != nil {
-		desired = *workload.Spec.Replicas
-	}
-	e.Names[kind.Kind] = append(e.Names[kind.Kind], workload.Name)
-	e.Observations = append(e.Observations, source.ParseWorkload(kind.Kind, &workload.ObjectMeta, desired)...)
-	return nil
+	e.Names[kind.Kind] = append(e.Names[kind.Kind], meta.Name)
+	return e.add(record)
 }
 
 func (c *Cluster) events(ctx context.Context, namespace string, evidence *Evidence) error {
@@ -163,14 +181,33 @@ func (c *Cluster) events(ctx context.Context, namespace string, evidence *Eviden
 			return err // explained by the caller
 		}
 		for i := range page.Items {
-			if o, ok := source.ParseEvent(&page.Items[i]); ok {
-				evidence.Observations = append(evidence.Observations, o)
+			record, err := source.EventRecord(&page.Items[i])
+			if err != nil {
+				return err
+			}
+			if err := evidence.add(record); err != nil {
+				return err
 			}
 		}
 		if options.Continue = page.Continue; options.Continue == "" {
 			return nil
 		}
 	}
+}
+
+// Version is the API server's, empty if it does not tell.
+func (c *Cluster) Version(ctx context.Context) string {
+	raw, err := c.client.Discovery().RESTClient().Get().AbsPath("/version").DoRaw(ctx)
+	if err != nil {
+		return ""
+	}
+	var version struct {
+		GitVersion string `json:"gitVersion"`
+	}
+	if json.Unmarshal(raw, &version) != nil {
+		return ""
+	}
+	return version.GitVersion
 }
 
 // Elsewhere returns the other namespaces in which an object of that kind and name exists. Without permission to look,

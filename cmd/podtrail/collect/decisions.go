@@ -9,9 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"net/url"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -93,29 +91,15 @@ func (c *Cluster) decisionsOf(ctx context.Context, namespace, token string, pod 
 	if pod.Status.Phase != corev1.PodRunning {
 		return nil, fmt.Errorf("scheduler %s on node %q is %s", pod.Name, pod.Spec.NodeName, pod.Status.Phase)
 	}
-	ctx, cancel := context.WithTimeout(ctx, recorderTimeout)
+	ctx, cancel := context.WithTimeout(ctx, keeperTimeout)
 	defer cancel()
-	target := url.URL{
-		Scheme: "https", Host: recorderTLSServer, Path: "/v1/records",
-		RawQuery: url.Values{"namespace": {namespace}, "source": {source.Decision}}.Encode(),
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), http.NoBody)
-	if err != nil {
-		return nil, fmt.Errorf("make request to scheduler %s: %w", pod.Name, err)
-	}
-	request.Header.Set("Authorization", "Bearer "+token)
-	client := c.clientFor(pod)
-	defer client.CloseIdleConnections()
-	response, err := client.Do(request)
-	if err != nil {
-		return nil, fmt.Errorf("read scheduler %s on node %s: %w", pod.Name, pod.Spec.NodeName, unwrapURL(err))
-	}
-	defer func() { _ = response.Body.Close() }() // only read from
-	if response.StatusCode != http.StatusOK {
-		said, _ := io.ReadAll(io.LimitReader(response.Body, 512)) // what it said only adds to the status
-		return nil, fmt.Errorf("scheduler %s answered %s: %s", pod.Name, response.Status, strings.TrimSpace(string(said)))
-	}
-	return decodeDecisions(response.Body, pod.Name)
+	var records []decision.Record
+	query := url.Values{"namespace": {namespace}, "source": {source.Decision}}
+	err := c.get(ctx, kept{scheduler, pod}, token, recordsPath, query, func(body io.Reader) (err error) {
+		records, err = decodeDecisions(body, pod.Name)
+		return err
+	})
+	return records, err
 }
 
 func decodeDecisions(body io.Reader, scheduler string) ([]decision.Record, error) {

@@ -43,7 +43,7 @@ func callWithRecorder(t *testing.T, a api, serve http.HandlerFunc, args ...strin
 	flags := genericclioptions.NewConfigFlags(true)
 	path := kubeconfig(t, apiServer.URL)
 	flags.KubeConfig = &path
-	o := &trailOptions{flags: flags, streams: genericiooptions.IOStreams{Out: &stdout, ErrOut: &stderr}}
+	o := &trailOptions{show: newShow(genericiooptions.IOStreams{Out: &stdout, ErrOut: &stderr}), flags: flags}
 	o.connect = func() (*collect.Cluster, string, error) {
 		cluster, namespace, err := o.connectByFlags()
 		if err == nil {
@@ -85,7 +85,7 @@ func TestARefusedPodIsFoundInTheRecordings(t *testing.T) {
 		"garbage between the records is told, and the rest counts": {
 			serve:    func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintf(w, "{\n%s\n", record) },
 			wantCode: 1,
-			want:     []string{"refused at 5 Validate", "missing: 1 of 1 recorders can't be read: recorder podtrail-recorder-1 on node cp served 1 records that are no audit events"},
+			want:     []string{"refused at 5 Validate", "missing: 1 of 1 recorders can't be read: recorder podtrail-recorder-1 on node cp served 1 records that this podtrail can't read"},
 		},
 		"a recorder that refuses": {
 			serve:    func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "not you", http.StatusForbidden) },

@@ -74,7 +74,12 @@ cluster itself produced.`,
 	root.SetOut(streams.Out)
 	root.SetErr(streams.ErrOut)
 	flags.AddFlags(root.PersistentFlags())
-	root.AddCommand(newTrail(flags, streams), newExplain(flags, streams), newSchedule(flags, streams),
-		newContinue(flags, streams), newVersion(version, streams))
+	root.AddCommand(
+		newTrail(flags, version, streams), newApply(flags, version, streams), newDiff(flags, streams),
+		newRecord(flags, version, streams), newReplay(streams),
+		newAdmission(flags, streams), newEtcd(flags, streams), newRun(flags, streams),
+		newSources(flags, streams), newDoctor(flags, streams), newExplainStage(streams), newExplain(flags, streams),
+		newSchedule(flags, streams), newContinue(flags, streams), newVersion(version, streams),
+	)
 	return root
 }

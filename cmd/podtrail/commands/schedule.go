@@ -53,7 +53,7 @@ func newSchedule(flags *genericclioptions.ConfigFlags, streams genericiooptions.
 }
 
 func newPodCommand(flags *genericclioptions.ConfigFlags, streams genericiooptions.IOStreams, word string) podCommand {
-	o := &trailOptions{flags: flags, streams: streams}
+	o := &trailOptions{show: newShow(streams), flags: flags}
 	o.connect = o.connectByFlags
 	return podCommand{trailOptions: o, word: word}
 }

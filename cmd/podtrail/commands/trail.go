@@ -6,36 +6,31 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"podtrail.dev/podtrail/cmd/podtrail/collect"
+	"podtrail.dev/podtrail/cmd/podtrail/export"
 	"podtrail.dev/podtrail/trail"
-	"podtrail.dev/podtrail/trail/render"
 )
-
-// outputs are the values of -o.
-var outputs = []string{"tree", "table", "json", "yaml"}
 
 // trailOptions are the inputs of podtrail trail.
 type trailOptions struct {
+	show
+
 	flags   *genericclioptions.ConfigFlags
-	streams genericiooptions.IOStreams
-	output  string
-	verbose bool
+	version string
+	follow  bool
 	// connect makes the reader of the cluster; a test may give it another way to the recorders.
 	connect func() (*collect.Cluster, string, error)
 }
 
-func newTrail(flags *genericclioptions.ConfigFlags, streams genericiooptions.IOStreams) *cobra.Command {
-	o := &trailOptions{flags: flags, streams: streams}
+func newTrail(flags *genericclioptions.ConfigFlags, version string, streams genericiooptions.IOStreams) *cobra.Command {
+	o := &trailOptions{show: newShow(streams), flags: flags, version: version}
 	o.connect = o.connectByFlags
 	return o.command()
 }
@@ -49,6 +44,8 @@ func (o *trailOptions) command() *cobra.Command {
 KIND is deployment, replicaset, teachingreplicaset or pod, or their short names. A Pod that was refused does not exist
 as an object and is found by its audit events.
 
+With OTEL_EXPORTER_OTLP_ENDPOINT set, the trail is also sent there, by OTLP over gRPC, as one trace.
+
 Exit codes: 0 the trail was printed, with what sources are missing; 1 the same, and the Pod failed; 2 wrong use; 3 nothing
 could be printed: the cluster can't be reached, or what was asked for may be in a source that can't be read.`,
 		Example: `  podtrail trail deployment/nginx-deployment -n podtrail-demo
@@ -58,9 +55,8 @@ could be printed: the cluster can't be reached, or what was asked for may be in 
 		ValidArgsFunction: o.complete,
 		RunE:              func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), args) },
 	}
-	cmd.Flags().StringVarP(&o.output, "output", "o", "tree", "one of "+strings.Join(outputs, ", "))
-	cmd.Flags().BoolVarP(&o.verbose, "verbose", "v", false, "show the evidence, every write and every fact")
-	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(outputs, cobra.ShellCompDirectiveNoFileComp)) // fails only for a flag that isn't there
+	o.addFlags(cmd)
+	cmd.Flags().BoolVarP(&o.follow, "follow", "f", false, "print the stages as they happen, until the Pods are Ready or failed, then the trail")
 	return cmd
 }
 
@@ -70,41 +66,55 @@ func (o *trailOptions) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	if !slices.Contains(outputs, o.output) {
-		return &collect.Problem{
-			Code: collect.WrongUse, What: fmt.Sprintf("There is no output %q; there are %s.", o.output, strings.Join(outputs, ", ")),
-			Next: "podtrail trail " + kind.Argument + "/" + name + " -o tree",
-		}
+	if err := o.check("podtrail trail " + kind.Argument + "/" + name); err != nil {
+		return err
 	}
 	cluster, namespace, err := o.connect()
 	if err != nil {
 		return err
 	}
+	ref := trail.Subject{Kind: kind.Kind, Namespace: namespace, Name: name}
+	if o.follow {
+		return o.followTo(ctx, cluster, kind, ref)
+	}
+	found, evidence, err := readTrail(ctx, cluster, kind, ref, o.streams.ErrOut)
+	if err != nil {
+		return err
+	}
+	o.export(ctx, found)
+	return o.print(found, shownProblems(evidence.Problems))
+}
+
+// export sends the trail to a collector, if the environment names one. That it can't be sent is told, and is no
+// reason not to print it.
+func (o *trailOptions) export(ctx context.Context, t trail.Trail) {
+	if !export.Wanted() {
+		return
+	}
+	id, err := export.Send(ctx, t, o.version)
+	if err != nil {
+		_, _ = fmt.Fprintf(o.streams.ErrOut, "not exported: %v\nnext:    unset OTEL_EXPORTER_OTLP_ENDPOINT, or start a collector there\n", err)
+		return
+	}
+	_, _ = fmt.Fprintf(o.streams.ErrOut, "exported as trace %s\n", id)
+}
+
+// readTrail reads the evidence of the object's namespace and builds the object's trail.
+func readTrail(ctx context.Context, cluster *collect.Cluster, kind collect.KindInfo, ref trail.Subject, errOut io.Writer) (trail.Trail, collect.Evidence, error) {
 	ctx, cancel := context.WithTimeout(ctx, collect.Timeout)
 	defer cancel()
-	progress := startProgress(o.streams.ErrOut)
+	progress := startProgress(errOut)
+	defer progress.stop()
 	cluster.Doing = progress.doing
-	evidence, err := cluster.Namespace(ctx, namespace, kind)
+	evidence, err := cluster.Namespace(ctx, ref.Namespace, kind)
 	if err != nil {
-		progress.stop()
-		return err
+		return trail.Trail{}, evidence, err
 	}
-	ref := trail.Subject{Kind: kind.Kind, Namespace: namespace, Name: name}
 	found, ok := trail.Build(evidence.Observations).Focus(ref)
 	if !ok {
-		err = notFound(ctx, cluster, kind, ref, evidence)
+		return trail.Trail{}, evidence, notFound(ctx, cluster, kind, ref, evidence)
 	}
-	progress.stop()
-	if err != nil {
-		return err
-	}
-	if err := o.print(found, evidence.Problems); err != nil {
-		return err
-	}
-	if result := found.Outcome.Result; result == trail.Refused || result == trail.Failed {
-		return errPodFailed
-	}
-	return nil
+	return found, evidence, nil
 }
 
 // parseReference reads KIND/NAME, or KIND NAME as kubectl takes it too.
@@ -137,9 +147,12 @@ func parseReference(args []string) (collect.KindInfo, string, error) {
 	return kind, name, nil
 }
 
-func (o *trailOptions) connectByFlags() (*collect.Cluster, string, error) {
-	loader := o.flags.ToRawKubeConfigLoader()
-	config, err := collect.Configuration(loader, *o.flags.Context, *o.flags.APIServer)
+func (o *trailOptions) connectByFlags() (*collect.Cluster, string, error) { return connect(o.flags) }
+
+// connect makes the reader of the cluster that the flags choose, and returns the namespace that they choose.
+func connect(flags *genericclioptions.ConfigFlags) (*collect.Cluster, string, error) {
+	loader := flags.ToRawKubeConfigLoader()
+	config, err := collect.Configuration(loader, *flags.Context, *flags.APIServer)
 	if err != nil {
 		return nil, "", err
 	}
@@ -153,44 +166,6 @@ func (o *trailOptions) connectByFlags() (*collect.Cluster, string, error) {
 		return nil, "", err
 	}
 	return cluster, namespace, nil
-}
-
-// print writes the trail in the form that was asked for.
-func (o *trailOptions) print(t trail.Trail, problems []*collect.Problem) error {
-	shown := make([]render.Problem, 0, len(problems))
-	for _, p := range problems {
-		shown = append(shown, render.Problem{What: p.What, Next: p.Next})
-	}
-	switch o.output {
-	case "json":
-		return render.JSON(o.streams.Out, t, shown)
-	case "yaml":
-		return render.YAML(o.streams.Out, t, shown)
-	case "table":
-		// Rows alone go to stdout, so that a program can read them.
-		for _, p := range shown {
-			_, _ = fmt.Fprintf(o.streams.ErrOut, "missing: %s\nnext:    %s\n", p.What, p.Next)
-		}
-		return render.Table(o.streams.Out, t)
-	}
-	width, terminal := terminalOf(o.streams.Out)
-	return render.Tree(o.streams.Out, t, render.Options{
-		Width: width, Verbose: o.verbose, Color: terminal && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb",
-		Problems: shown,
-	})
-}
-
-// terminalOf returns the width to write for, and whether a terminal shows it. What is no terminal gets 100 columns.
-func terminalOf(out io.Writer) (int, bool) {
-	file, ok := out.(*os.File)
-	if !ok || !term.IsTerminal(int(file.Fd())) {
-		return 100, false
-	}
-	width, _, err := term.GetSize(int(file.Fd()))
-	if err != nil || width <= 0 {
-		return 100, true
-	}
-	return width, true
 }
 
 // complete offers kinds, then names of that kind.

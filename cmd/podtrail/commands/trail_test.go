@@ -52,7 +52,7 @@ const (
 	demoPods  = "GET /api/v1/namespaces/demo/pods"
 	recorders = "GET /api/v1/namespaces/podtrail-system/pods"
 	viewers   = "POST /api/v1/namespaces/podtrail-system/serviceaccounts/podtrail-viewer/token"
-	recorder  = `{"kind":"Pod","apiVersion":"v1","metadata":{"name":"podtrail-recorder-1","namespace":"podtrail-system"},"spec":{"nodeName":"cp"},"status":{"phase":"Running"}}`
+	recorder  = `{"kind":"Pod","apiVersion":"v1","metadata":{"name":"podtrail-recorder-1","namespace":"podtrail-system","labels":{"app.kubernetes.io/component":"recorder"}},"spec":{"nodeName":"cp"},"status":{"phase":"Running"}}`
 	reviews   = "POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 	denied    = `{"kind":"SelfSubjectAccessReview","apiVersion":"authorization.k8s.io/v1","status":{"allowed":false}}`
 	allowed   = `{"kind":"SelfSubjectAccessReview","apiVersion":"authorization.k8s.io/v1","status":{"allowed":true}}`

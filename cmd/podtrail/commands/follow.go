@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package commands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"podtrail.dev/podtrail/cmd/podtrail/collect"
+	"podtrail.dev/podtrail/trail"
+	"podtrail.dev/podtrail/trail/render"
+)
+
+const (
+	// followInterval is the time between two readings while a trail is followed.
+	followInterval = 700 * time.Millisecond
+	// settleReadings is how many readings a trail must stay final for, so that evidence that comes late is in it.
+	settleReadings = 2
+	// failureReadings is the same for a failure: a Pod whose image could not be pulled once may still come up.
+	failureReadings = 6
+)
+
+// followTo prints the stages as they appear until the outcome is final, then the whole trail. What is not there yet is
+// waited for. It ends with the context, with what is known until then.
+func (o *trailOptions) followTo(ctx context.Context, cluster *collect.Cluster, kind collect.KindInfo, ref trail.Subject) error {
+	var news render.News
+	var found trail.Trail
+	var evidence collect.Evidence
+	readings, known := 0, false
+	for {
+		latest, read, err := readTrail(ctx, cluster, kind, ref, o.streams.ErrOut)
+		var problem *collect.Problem
+		switch {
+		case err == nil:
+			found, evidence, known = latest, read, true
+			if o.output == "tree" {
+				if err := news.Write(o.streams.Out, found, terminalOptions(o.streams.Out)); err != nil {
+					return err
+				}
+			}
+		case ctx.Err() != nil:
+		case errors.As(err, &problem) && problem.Code == collect.WrongUse: // not there yet
+		default:
+			return err
+		}
+		readings = settled(found, known, readings)
+		if readings < 0 || !wait(ctx, followInterval) {
+			break
+		}
+	}
+	if !known {
+		return &collect.Problem{
+			Code: collect.Unreachable, What: fmt.Sprintf("No evidence of %s came in time.", render.Reference(ref)),
+			Next: "podtrail doctor",
+		}
+	}
+	if o.output == "tree" {
+		_, _ = fmt.Fprintln(o.streams.Out)
+	}
+	o.export(ctx, found)
+	return o.print(found, shownProblems(evidence.Problems))
+}
+
+// settled counts the readings that agree on a final outcome; -1 when there were enough.
+func settled(t trail.Trail, known bool, readings int) int {
+	enough := settleReadings
+	switch {
+	case !known:
+		return 0
+	case t.Outcome.Result == trail.Failed:
+		enough = failureReadings
+	case t.Outcome.Result != trail.Ready && t.Outcome.Result != trail.Refused:
+		return 0
+	}
+	if readings++; readings >= enough {
+		return -1
+	}
+	return readings
+}
+
+// wait returns false if the context ended first.
+func wait(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
