@@ -21,6 +21,8 @@ const (
 	podsPerSecond = 60
 	// heldBack is longer than a replica holds a new certificate back (settle in webhooks/certs).
 	heldBack = 7 * time.Second
+	// requestTimeout bounds one creation, whatever the webhooks do.
+	requestTimeout = 20 * time.Second
 	// webhookTimeout is timeoutSeconds in config/webhook.
 	webhookTimeout = 3 * time.Second
 )
@@ -94,7 +96,10 @@ func createPods(ctx context.Context) (stop func() (created int64, failures []str
 				case <-time.After(time.Until(due)):
 				}
 				// Not ctx: what is under way when the load stops is still to succeed.
-				if err := unlimited.Create(context.WithoutCancel(ctx), limitedPod(demo), client.DryRunAll); err != nil {
+				request, done := context.WithTimeout(context.WithoutCancel(ctx), requestTimeout)
+				err := unlimited.Create(request, limitedPod(demo), client.DryRunAll)
+				done()
+				if err != nil {
 					mutex.Lock()
 					failures = append(failures, err.Error())
 					mutex.Unlock()

@@ -146,9 +146,11 @@ func startLoad(t *testing.T, perSecond float64, send func(context.Context) error
 				case <-time.After(time.Until(due)):
 				}
 				// Not ctx: a request that is under way when the load ends is still to succeed.
-				if err := send(t.Context()); err != nil {
+				request, done := context.WithTimeout(t.Context(), eventually)
+				if err := send(request); err != nil {
 					t.Errorf("after %d requests: %v", l.sent.Load(), err)
 				}
+				done()
 				l.sent.Add(1)
 			}
 		})
