@@ -237,11 +237,16 @@ func kubeconfigAsScheduler() clientcmdapi.Config {
 func applyRBAC(t *testing.T) {
 	t.Helper()
 	c := newClient(t)
-	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: systemNS}}
-	create(t, c, ns)
-	content, err := os.ReadFile(filepath.Join(manifests, "rbac.yaml"))
+	create(t, c, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: systemNS}})
+	applyFile(t, c, filepath.Join(manifests, "rbac.yaml"))
+}
+
+// applyFile creates every object of a manifest.
+func applyFile(t *testing.T, c client.Client, path string) {
+	t.Helper()
+	content, err := os.ReadFile(path)
 	if err != nil {
-		t.Fatalf("Reading the rights that are deployed: %v", err)
+		t.Fatalf("Reading a manifest that is deployed: %v", err)
 	}
 	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(content), 4096)
 	for {
@@ -249,7 +254,7 @@ func applyRBAC(t *testing.T) {
 		if err := decoder.Decode(object); errors.Is(err, io.EOF) {
 			return
 		} else if err != nil {
-			t.Fatalf("Decoding the rights that are deployed: %v", err)
+			t.Fatalf("Decoding %s: %v", path, err)
 		}
 		create(t, c, object)
 	}
