@@ -184,6 +184,10 @@ bench-admission: ## Measure what the webhooks add to a request, beside policies 
 bench-scheduler: ## Measure the scheduler with and without its plugins beside upstream's, as Markdown tables.
 	@hack/bench-scheduler.sh
 
+.PHONY: bench-recorder
+bench-recorder: ## Measure what recording costs: 5,000 Pods without kubelets, then on the cluster if it is up.
+	@hack/bench-recorder.sh
+
 .PHONY: verify
 verify: ## Check what is generated, formatted, linted, pinned and documented.
 	@hack/verify.sh

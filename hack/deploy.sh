@@ -55,7 +55,7 @@ PARTS=7
 write_overlay
 part "apply config/default" apply
 part "CRD established" kubectl wait --for=condition=Established --timeout=30s crd/teachingreplicasets.apps.podtrail.dev
-part "recorder on every node" kubectl rollout status -n podtrail-system daemonset/podtrail-recorder --timeout=120s
+part "recorder on every node" kubectl rollout status -n podtrail-system daemonset -l app.kubernetes.io/component=recorder --timeout=120s
 part "scheduler ready" kubectl rollout status -n podtrail-system deployment/podtrail-scheduler --timeout=120s
 part "manager ready" kubectl rollout status -n podtrail-system deployment/podtrail-manager --timeout=120s
 part "webhook certificates in place" wait_for 60 "the webhook configurations to get their CA" ca_bundles_are_set

@@ -28,7 +28,7 @@ dump_state() {
 	kubectl get pods -A -o wide
 	kubectl get events -A --sort-by=.lastTimestamp | tail -n 40
 	local part
-	for part in deployment/podtrail-manager deployment/podtrail-scheduler daemonset/podtrail-recorder; do
+	for part in deployment/podtrail-manager deployment/podtrail-scheduler daemonset/podtrail-recorder-control-plane daemonset/podtrail-recorder-node; do
 		say "--- logs of $part"
 		kubectl logs -n podtrail-system "$part" --all-containers --tail=60
 	done

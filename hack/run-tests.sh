@@ -8,7 +8,7 @@
 # packages MODULE-FOLDER prints the packages of a module with the kind of tests that was asked for.
 packages() {
 	(cd "$ROOT/$1" && GOWORK=off go list ./... | case $kind in
-	unit) grep -Ev '/(integration|e2e|test/upstream/faults)$' ;;
+	unit) grep -Ev '/(integration|e2e|recorderload|test/upstream/faults)$' ;;
 	integration) grep -E '/integration$' || true ;;
 	esac)
 }

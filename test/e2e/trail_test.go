@@ -101,10 +101,10 @@ var _ = Describe("podtrail trail", func() {
 	It("still shows the objects when the recorder is absent, and says what is missing", Serial, func(ctx context.Context) {
 		overlay := filepath.Join(root, "bin", "overlay")
 		Expect(overlay).To(BeADirectory(), "make deploy writes it")
-		kubectl("delete", "daemonset/podtrail-recorder", "-n", system, "--wait=true").succeeds()
+		kubectl("delete", "daemonset", "-l", "app.kubernetes.io/component=recorder", "-n", system, "--wait=true").succeeds()
 		DeferCleanup(func() {
 			kubectl("apply", "--server-side", "--field-manager=podtrail-deploy", "-k", overlay).succeeds()
-			kubectl("rollout", "status", "-n", system, "daemonset/podtrail-recorder", "--timeout=55s").succeeds()
+			kubectl("rollout", "status", "-n", system, "daemonset", "-l", "app.kubernetes.io/component=recorder", "--timeout=55s").succeeds()
 		})
 		Eventually(ctx, func() []corev1.Pod { return podsOf(ctx, system, "recorder") }, soon, poll).Should(BeEmpty())
 		Expect(podtrail("trail", "trs/web", "-n", demo).succeeds()).To(And(ContainSubstring("9 Run"), ContainSubstring("make deploy")))
