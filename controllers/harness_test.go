@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/events"
@@ -38,6 +39,8 @@ type harness struct {
 	queue  queue
 	server client.WithWatch
 	events chan string
+	// woken holds in how long passes were asked for beside the results.
+	woken []time.Duration
 
 	mu sync.Mutex
 	// calls holds the writes in the order in which they came, as "create NAME" and so on.
@@ -78,6 +81,7 @@ func newHarness(t testing.TB, objs ...client.Object) *harness {
 		events:       recorder,
 		clock:        clocktesting.NewFakePassiveClock(testNow),
 	}
+	h.wake = func(_ types.NamespacedName, wait time.Duration) { h.woken = append(h.woken, wait) }
 	h.watch = &watcher{view: h.view, expectations: h.expectations}
 	h.queue = workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[reconcile.Request]())
 	t.Cleanup(h.queue.ShutDown)

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -38,6 +39,8 @@ type Reconciler struct {
 	expectations *expectations.Store
 	events       events.EventRecorder
 	clock        clock.PassiveClock
+	// wake asks for a pass over an object in a while, whatever else asks for one and however long a failed pass waits.
+	wake func(types.NamespacedName, time.Duration)
 	// records makes a span of each pass; nil if nobody wants to know.
 	records *records.Recorder
 }
@@ -67,6 +70,11 @@ func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request, pass *
 		return ctrl.Result{}, nil
 	}
 	seen, err := r.observe(owner)
+	if errors.Is(err, errSelector) {
+		// The selector cannot be changed, so another try would end as this one.
+		err = errors.Join(err, r.writeStatus(ctx, owner, replicas.InvalidStatus(owner, err, r.clock.Now())))
+		return ctrl.Result{}, reconcile.TerminalError(err)
+	}
 	if err != nil {
 		return ctrl.Result{}, fmt.Errorf("observing: %w", err)
 	}
@@ -78,7 +86,9 @@ func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request, pass *
 	if claimErr == nil {
 		outcome.Plan = replicas.MakePlan(seen, active)
 		notePlan(pass, outcome.Plan)
-		outcome.Err = r.carryOut(ctx, owner, outcome.Plan)
+		var created []*corev1.Pod
+		created, outcome.Err = r.carryOut(ctx, owner, outcome.Plan)
+		active = append(active, created...)
 	}
 	outdated := errors.Is(outcome.Err, errOutdated)
 	if outdated {
@@ -87,18 +97,27 @@ func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request, pass *
 
 	status := replicas.Status(seen, active, claims[replicas.Terminating], outcome)
 	statusErr := r.writeStatus(ctx, owner, status)
+	available := nextAvailable(owner, seen, active, status)
 	if err := errors.Join(claimErr, outcome.Err, statusErr); err != nil {
+		if available > 0 {
+			// What failed is tried again ever later, but Pods become available by the clock.
+			r.wake(request.NamespacedName, available)
+		}
 		return ctrl.Result{}, err
 	}
-	return ctrl.Result{RequeueAfter: r.nextPass(owner, seen, active, status, outcome.Plan, outdated)}, nil
+	return ctrl.Result{RequeueAfter: nextPass(outcome.Plan, outdated, available)}, nil
 }
+
+// errSelector says that the API server has let a selector through that selects nothing, because it is not well formed.
+// It validates a custom resource by its schema and knows less about labels than its own types do.
+var errSelector = errors.New("spec.selector is invalid")
 
 // observe gathers what one pass knows, from the cache only. Whether earlier writes have been seen is asked before the
 // Pods are listed: a write that is seen in between is then still expected, and the next pass counts it.
 func (r *Reconciler) observe(owner *podtrailv1alpha1.TeachingReplicaSet) (*replicas.Observation, error) {
 	selector, err := metav1.LabelSelectorAsSelector(&owner.Spec.Selector)
 	if err != nil {
-		return nil, reconcile.TerminalError(fmt.Errorf("spec.selector: %w", err))
+		return nil, fmt.Errorf("%w: %w", errSelector, err)
 	}
 	pending, doubtful := !r.expectations.Satisfied(identity(owner)), r.expectations.Doubtful(identity(owner))
 	pods, err := r.view.podsFor(owner)
@@ -122,15 +141,27 @@ func (r *Reconciler) observe(owner *podtrailv1alpha1.TeachingReplicaSet) (*repli
 }
 
 // nextPass is in how long the object needs another pass without anything happening to it; 0 for never.
-func (r *Reconciler) nextPass(owner *podtrailv1alpha1.TeachingReplicaSet, seen *replicas.Observation, active []*corev1.Pod,
-	status podtrailv1alpha1.TeachingReplicaSetStatus, plan replicas.Plan, outdated bool,
+func nextPass(plan replicas.Plan, outdated bool, available time.Duration) time.Duration {
+	next := available
+	sooner := func(wait time.Duration) {
+		if next == 0 || wait < next {
+			next = wait
+		}
+	}
+	if outdated {
+		sooner(staleRecheck)
+	}
+	if plan.Hold == replicas.HoldPending {
+		sooner(expectations.Timeout)
+	}
+	return next
+}
+
+// nextAvailable is in how long a Pod that is ready will be available; 0 if none waits for that.
+func nextAvailable(owner *podtrailv1alpha1.TeachingReplicaSet, seen *replicas.Observation, active []*corev1.Pod,
+	status podtrailv1alpha1.TeachingReplicaSetStatus,
 ) time.Duration {
-	switch {
-	case outdated:
-		return staleRecheck
-	case plan.Hold == replicas.HoldPending:
-		return expectations.Timeout
-	case status.ReadyReplicas == status.AvailableReplicas:
+	if status.ReadyReplicas == status.AvailableReplicas {
 		return 0
 	}
 	if next := replicas.NextAvailability(active, owner.Spec.MinReadySeconds, seen.Now); next > 0 {

@@ -11,9 +11,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	podtrailv1alpha1 "podtrail.dev/podtrail/api/v1alpha1"
 	"podtrail.dev/podtrail/controllers/expectations"
@@ -213,5 +215,85 @@ func TestPendingExpires(t *testing.T) {
 	result, err := h.reconcile(t, owner)
 	if err != nil || result.RequeueAfter < expectations.Timeout {
 		t.Errorf("Reconcile returned %v, %v, want another pass after %s", result, err, expectations.Timeout)
+	}
+}
+
+// TestAvailabilityDoesNotWaitForRetries checks that Pods become available by the clock while creations fail, as
+// upstream's own queue does it.
+func TestAvailabilityDoesNotWaitForRetries(t *testing.T) {
+	owner := makeOwner("web").Replicas(2).MinReadySeconds(5).Obj()
+	h := newHarness(t, owner, wrappers.MakePod("ns", "a").Of(owner).Ready(testNow.Add(-2*time.Second)).Obj())
+	h.before = func(call string) error {
+		if strings.HasPrefix(call, "create") {
+			return errFake
+		}
+		return nil
+	}
+	if _, err := h.reconcile(t, owner); !errors.Is(err, errFake) {
+		t.Fatalf("Reconcile returned %v, want %v", err, errFake)
+	}
+	if diff := cmp.Diff([]time.Duration{3 * time.Second}, h.woken); diff != "" {
+		t.Errorf("Passes asked for beside the retry differ (-want +got):\n%s", diff)
+	}
+}
+
+// TestPendingDoesNotDelayAvailability checks that the earlier of two reasons for another pass counts.
+func TestPendingDoesNotDelayAvailability(t *testing.T) {
+	owner := makeOwner("web").Replicas(2).MinReadySeconds(5).Obj()
+	h := newHarness(t, owner, wrappers.MakePod("ns", "a").Of(owner).Ready(testNow.Add(-2*time.Second)).Obj())
+	h.expectations.ExpectCreations(identity(owner), []string{"never"})
+	result, err := h.reconcile(t, owner)
+	if want := 3 * time.Second; err != nil || result.RequeueAfter != want {
+		t.Errorf("Reconcile returned %v, %v, want another pass in %s", result, err, want)
+	}
+}
+
+// TestInvalidSelectorIsTold checks that an object which can never be reconciled says so in its status, once, and is
+// not tried again.
+func TestInvalidSelectorIsTold(t *testing.T) {
+	owner := makeOwner("web").Generation(3).Obj()
+	owner.Spec.Selector.MatchLabels = map[string]string{"app": "not a label value"}
+	owner.Status.Replicas = 4
+	h := newHarness(t, owner)
+	if _, err := h.reconcile(t, owner); !errors.Is(err, reconcile.TerminalError(nil)) {
+		t.Errorf("Reconcile returned %v, want a terminal error", err)
+	}
+	h.catchUp(t)
+	got, _ := h.view.owner(client.ObjectKeyFromObject(owner))
+	condition := apimeta.FindStatusCondition(got.Status.Conditions, podtrailv1alpha1.ReplicaFailure)
+	if condition == nil || condition.Reason != podtrailv1alpha1.InvalidSelectorReason ||
+		!strings.Contains(condition.Message, "not a label value") || condition.ObservedGeneration != 3 ||
+		got.Status.ObservedGeneration != 3 || got.Status.Replicas != 4 {
+		t.Errorf("Status is %+v, want the failure beside the old counts", got.Status)
+	}
+	h.taken()
+	if _, err := h.reconcile(t, got); err == nil {
+		t.Error("The second pass returned no error")
+	}
+	if diff := cmp.Diff(map[string]int{}, h.taken()); diff != "" {
+		t.Errorf("The second pass wrote (-want +got):\n%s", diff)
+	}
+}
+
+// TestStatusCountsWhatThePassMade checks that a change of the number of Pods is told by one write, not by two.
+func TestStatusCountsWhatThePassMade(t *testing.T) {
+	owner := makeOwner("web").Replicas(3).Obj()
+	h := newHarness(t, owner)
+	if _, err := h.reconcile(t, owner); err != nil {
+		t.Fatalf("Reconcile: %v", err)
+	}
+	if diff := cmp.Diff(map[string]int{"create": 3, "status": 1}, h.taken()); diff != "" {
+		t.Errorf("Writes of the first pass differ (-want +got):\n%s", diff)
+	}
+	h.catchUp(t)
+	got, _ := h.view.owner(client.ObjectKeyFromObject(owner))
+	if got.Status.Replicas != 3 || got.Status.FullyLabeledReplicas != 3 {
+		t.Errorf("Status is %+v, want 3 replicas", got.Status)
+	}
+	if _, err := h.reconcile(t, owner); err != nil {
+		t.Fatalf("Reconcile: %v", err)
+	}
+	if diff := cmp.Diff(map[string]int{}, h.taken()); diff != "" {
+		t.Errorf("Writes of the second pass differ (-want +got):\n%s", diff)
 	}
 }

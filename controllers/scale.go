@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -39,31 +40,35 @@ var errNameHeld = fmt.Errorf("%w: the slot's name is held by a Pod that does not
 // errSuperseded says that the owner has changed since the plan was made.
 var errSuperseded = fmt.Errorf("%w: the object has changed", errOutdated)
 
-// carryOut creates or deletes what the plan says and returns the first error. Mirrors manageReplicas in
-// replica_set.go.
-func (r *Reconciler) carryOut(ctx context.Context, owner *podtrailv1alpha1.TeachingReplicaSet, plan replicas.Plan) error {
+// carryOut creates or deletes what the plan says and returns the Pods that were made and the first error. Mirrors
+// manageReplicas in replica_set.go.
+func (r *Reconciler) carryOut(ctx context.Context, owner *podtrailv1alpha1.TeachingReplicaSet, plan replicas.Plan) ([]*corev1.Pod, error) {
 	if len(plan.Create) > 0 {
 		return r.createAll(ctx, owner, plan.Create)
 	}
 	if len(plan.Delete) > 0 {
-		return r.deleteAll(ctx, owner, plan.Delete)
+		return nil, r.deleteAll(ctx, owner, plan.Delete)
 	}
-	return nil
+	return nil, nil
 }
 
-func (r *Reconciler) createAll(ctx context.Context, owner *podtrailv1alpha1.TeachingReplicaSet, names []string) error {
+func (r *Reconciler) createAll(ctx context.Context, owner *podtrailv1alpha1.TeachingReplicaSet, names []string) ([]*corev1.Pod, error) {
 	r.expectations.ExpectCreations(identity(owner), names)
-	tried, err := slowStart(len(names), func(i int) error { return r.create(ctx, owner, names[i]) })
+	created := make([]*corev1.Pod, len(names))
+	tried, err := slowStart(len(names), func(i int) (err error) {
+		created[i], err = r.create(ctx, owner, names[i])
+		return err
+	})
 	for _, name := range names[tried:] {
 		r.expectations.CreationFailed(identity(owner), name, false)
 	}
-	return err
+	return slices.DeleteFunc(created, func(pod *corev1.Pod) bool { return pod == nil }), err
 }
 
 // create makes the Pod of one slot. The slot's name makes it idempotent: if an earlier try was carried out and its
 // answer lost, or another replica of this manager was first, the API server answers AlreadyExists and the Pod counts
-// as created.
-func (r *Reconciler) create(ctx context.Context, owner *podtrailv1alpha1.TeachingReplicaSet, name string) error {
+// as created. It returns no Pod and no error if the namespace is being deleted.
+func (r *Reconciler) create(ctx context.Context, owner *podtrailv1alpha1.TeachingReplicaSet, name string) (*corev1.Pod, error) {
 	ctx = records.AboutPod(ctx, name)
 	pod, err := r.newPod(owner, name)
 	sent := err == nil
@@ -81,11 +86,11 @@ func (r *Reconciler) create(ctx context.Context, owner *podtrailv1alpha1.Teachin
 		r.expectations.Created(identity(owner), name, resourcePods, pod.ResourceVersion)
 		r.events.Eventf(owner, nil, corev1.EventTypeNormal, podtrailv1alpha1.SuccessfulCreateReason, actionCreate,
 			"Created pod: %s", name)
-		return nil
+		return pod, nil
 	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
 		// Nothing can be created in this namespace any more, and nothing is wrong with that.
 		r.expectations.CreationFailed(identity(owner), name, false)
-		return nil
+		return nil, nil
 	}
 	r.expectations.CreationFailed(identity(owner), name, sent && answerLost(err))
 	if !errors.Is(err, errOutdated) {
@@ -93,7 +98,7 @@ func (r *Reconciler) create(ctx context.Context, owner *podtrailv1alpha1.Teachin
 		r.events.Eventf(owner, nil, corev1.EventTypeWarning, podtrailv1alpha1.FailedCreateReason, actionCreate,
 			"Error creating: %v", err)
 	}
-	return fmt.Errorf("creating Pod %s: %w", name, err)
+	return nil, fmt.Errorf("creating Pod %s: %w", name, err)
 }
 
 // newPod makes the Pod of a slot, unless the cache says by now that it is not wanted any more. A pass may take long,

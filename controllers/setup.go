@@ -13,6 +13,7 @@ import (
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	podtrailv1alpha1 "podtrail.dev/podtrail/api/v1alpha1"
 	"podtrail.dev/podtrail/controllers/expectations"
@@ -30,6 +31,8 @@ type Options struct {
 	// MaxConcurrentReconciles is how many objects are reconciled at the same time; one object never is twice.
 	// 0 means 5, as in kube-controller-manager.
 	MaxConcurrentReconciles int
+	// Expectations is where the controller remembers what it wrote and has not yet seen; nil makes a store of its own.
+	Expectations *expectations.Store
 	// Tracer makes a span of each reconcile: what asked for it, what it saw, decided and wrote; nil makes none. For the
 	// Audit-IDs of the writes the manager's rest.Config must have been wrapped with records.Transport.
 	Tracer trace.Tracer
@@ -49,14 +52,18 @@ func SetupWithManager(mgr ctrl.Manager, o Options) error {
 	if err != nil {
 		return err
 	}
-	recorder := records.New(Name, o.Tracer, clock.RealClock{})
+	if o.Expectations == nil {
+		o.Expectations = expectations.New(clock.RealClock{})
+	}
+	recorder, alarms := records.New(Name, o.Tracer, clock.RealClock{}), &alarm{}
 	r := &Reconciler{
 		client:       mgr.GetClient(),
 		live:         mgr.GetAPIReader(),
 		view:         indexed,
-		expectations: expectations.New(clock.RealClock{}),
+		expectations: o.Expectations,
 		events:       mgr.GetEventRecorder(Name + "-controller"),
 		clock:        clock.RealClock{},
+		wake:         alarms.set,
 		records:      recorder,
 	}
 	w := &watcher{view: r.view, expectations: r.expectations, records: recorder}
@@ -64,6 +71,7 @@ func SetupWithManager(mgr ctrl.Manager, o Options) error {
 		Named(Name).
 		Watches(&podtrailv1alpha1.TeachingReplicaSet{}, w.ownerHandler()).
 		Watches(&corev1.Pod{}, w.podHandler()).
+		WatchesRawSource(source.Func(alarms.start)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: o.MaxConcurrentReconciles}).
 		Complete(r)
 }

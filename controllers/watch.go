@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
@@ -23,7 +24,7 @@ import (
 
 // statusDelay is for how long Pods that become ready, or unready, are gathered into one status write. Upstream makes a
 // pass for each, and so up to one write for each Pod while many start.
-const statusDelay = 150 * time.Millisecond
+const statusDelay = 200 * time.Millisecond
 
 type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 
@@ -38,17 +39,17 @@ type watcher struct {
 
 func (w *watcher) ownerHandler() handler.EventHandler {
 	return handler.Funcs{
-		CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) { w.enqueueOwner(q, e.Object, eventAdded) },
+		CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) { w.enqueueOwner(q, e.Object, eventAdded, 0) },
 		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) {
 			if e.ObjectOld.GetUID() != e.ObjectNew.GetUID() {
 				// The informer missed that the object was deleted and made again under its name.
 				w.ownerDeleted(e.ObjectOld)
 			}
-			w.enqueueOwner(q, e.ObjectNew, eventUpdated)
+			w.enqueueOwner(q, e.ObjectNew, eventUpdated, ownerDelay(e.ObjectOld, e.ObjectNew))
 		},
 		DeleteFunc: func(_ context.Context, e event.DeleteEvent, q queue) {
 			w.ownerDeleted(e.Object)
-			w.enqueueOwner(q, e.Object, eventDeleted)
+			w.enqueueOwner(q, e.Object, eventDeleted, 0)
 		},
 	}
 }
@@ -183,8 +184,32 @@ func (w *watcher) enqueueAfter(q queue, owner client.Object, event string, pod c
 	q.AddAfter(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(owner)}, delay)
 }
 
-// enqueueOwner asks for a pass over owner because of an event about itself.
-func (w *watcher) enqueueOwner(q queue, owner client.Object, event string) {
+// ownerDelay is how long a pass may wait that an update of an owner asks for. Mostly it is the echo of a status that
+// this controller wrote; a pass at once would write the next one, while Pods become ready, before they are gathered.
+func ownerDelay(old, updated client.Object) time.Duration {
+	if old.GetUID() == updated.GetUID() && old.GetGeneration() == updated.GetGeneration() &&
+		old.GetDeletionTimestamp().Equal(updated.GetDeletionTimestamp()) {
+		return statusDelay
+	}
+	return 0
+}
+
+// enqueueOwner asks for a pass over owner, after a delay, because of an event about itself.
+func (w *watcher) enqueueOwner(q queue, owner client.Object, event string, delay time.Duration) {
 	w.noteTrigger(owner, event, podtrailv1alpha1.Kind, owner)
-	q.Add(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(owner)})
+	q.AddAfter(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(owner)}, delay)
+}
+
+// alarm asks for passes at a time, not because of an event. A controller's result cannot, if the pass has failed: it is
+// then tried again after a time that grows.
+type alarm struct{ queue queue }
+
+// start keeps the controller's queue. controller-runtime calls it before the first pass.
+func (a *alarm) start(_ context.Context, q queue) error {
+	a.queue = q
+	return nil
+}
+
+func (a *alarm) set(name types.NamespacedName, wait time.Duration) {
+	a.queue.AddAfter(reconcile.Request{NamespacedName: name}, wait)
 }

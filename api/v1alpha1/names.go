@@ -15,6 +15,11 @@ const (
 // apps/v1. It is removed once a pass succeeds.
 const ReplicaFailure = "ReplicaFailure"
 
+// InvalidSelectorReason is the reason of a ReplicaFailure that only another object can end: spec.selector is not well
+// formed and cannot be changed. The webhook refuses such an object, but sees opted-in namespaces only. Upstream has no
+// such reason, because its API server refuses the object everywhere.
+const InvalidSelectorReason = "InvalidSelector"
+
 // Reasons of the ReplicaFailure condition and of the controller's Events. They are upstream's, from
 // pkg/controller/controller_utils.go.
 const (

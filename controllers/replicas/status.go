@@ -25,8 +25,9 @@ type Outcome struct {
 	Unknown bool
 }
 
-// Status counts the Pods of a pass as they were observed, before it acted on them. Mirrors calculateStatus in
-// replica_set_utils.go.
+// Status counts the Pods that a pass has observed and, among active, those that it has made since; what it has deleted
+// still counts. Mirrors calculateStatus in replica_set_utils.go, which leaves the new Pods to the next pass and so needs
+// two writes for each change.
 func Status(o *Observation, active, terminating []*corev1.Pod, outcome Outcome) podtrailv1alpha1.TeachingReplicaSetStatus {
 	owner := o.Owner
 	status := podtrailv1alpha1.TeachingReplicaSetStatus{
@@ -77,6 +78,22 @@ func setFailure(status *podtrailv1alpha1.TeachingReplicaSetStatus, outcome Outco
 		condition.Message = current.Message
 	}
 	apimeta.SetStatusCondition(&status.Conditions, condition)
+}
+
+// InvalidStatus is the status of an owner that cannot be reconciled before its specification is another one: the counts
+// stay what they were.
+func InvalidStatus(owner *podtrailv1alpha1.TeachingReplicaSet, err error, now time.Time) podtrailv1alpha1.TeachingReplicaSetStatus {
+	status := *owner.Status.DeepCopy()
+	status.ObservedGeneration = owner.Generation
+	apimeta.SetStatusCondition(&status.Conditions, metav1.Condition{
+		Type:               podtrailv1alpha1.ReplicaFailure,
+		Status:             metav1.ConditionTrue,
+		Reason:             podtrailv1alpha1.InvalidSelectorReason,
+		Message:            err.Error(),
+		ObservedGeneration: owner.Generation,
+		LastTransitionTime: metav1.NewTime(now),
+	})
+	return status
 }
 
 // StatusChanged reports whether a status has to be written.

@@ -285,9 +285,5 @@ func takesForOwn(ok func(*trs, *corev1.Pod) bool) func(*informer) toolscache.Ind
 }
 
 func forgetsExpectations(p *process, name string) {
-	store, err := p.store()
-	if err != nil {
-		panic(fmt.Sprint("no expectations to forget: ", err))
-	}
-	store.Forget(types.NamespacedName{Namespace: namespace, Name: name}, "")
+	p.store.Forget(types.NamespacedName{Namespace: namespace, Name: name}, "")
 }

@@ -7,11 +7,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
@@ -62,10 +62,12 @@ type process struct {
 	id, epoch int
 	informers [2]*informer
 	leading   bool
-	cancel    context.CancelFunc
-	done      chan struct{}
-	runnable  manager.Runnable
-	pass      *pass
+	// store holds the controller's expectations.
+	store    *expectations.Store
+	cancel   context.CancelFunc
+	done     chan struct{}
+	runnable manager.Runnable
+	pass     *pass
 
 	mu     sync.Mutex
 	dead   bool
@@ -85,7 +87,10 @@ func newProcess(w *world, id int) *process {
 func (p *process) lead() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	p.cancel, p.done, p.leading = cancel, make(chan struct{}), true
-	if err := controllers.SetupWithManager(&fakeManager{proc: p}, controllers.Options{MaxConcurrentReconciles: 1}); err != nil {
+	p.store = expectations.New(clock.RealClock{})
+	if err := controllers.SetupWithManager(&fakeManager{proc: p}, controllers.Options{
+		MaxConcurrentReconciles: 1, Expectations: p.store,
+	}); err != nil {
 		return err
 	}
 	go func() {
@@ -204,16 +209,4 @@ func (p *process) sawPods(found []any, version uint64) {
 			p.pass.saw[pod.Name] = pod
 		}
 	}
-}
-
-// store returns the controller's expectations, or an error if they are not where they were when this was written.
-func (p *process) store() (*expectations.Store, error) {
-	do := reflect.ValueOf(p.runnable).Elem().FieldByName("Do")
-	if reconciler, ok := do.Interface().(*controllers.Reconciler); ok {
-		field := reflect.ValueOf(reconciler).Elem().FieldByName("expectations")
-		if field.IsValid() && field.Type() == reflect.TypeFor[*expectations.Store]() {
-			return (*expectations.Store)(field.UnsafePointer()), nil
-		}
-	}
-	return nil, errors.New("controllers.Reconciler has no field expectations of type *expectations.Store any more; tell the simulator where they are")
 }
