@@ -232,6 +232,35 @@ func TestStatusDelay(t *testing.T) {
 	}
 }
 
+// TestStatusEchoWaits checks which updates of an owner wait to be gathered with its Pods': those of its status.
+func TestStatusEchoWaits(t *testing.T) {
+	tests := map[string]struct {
+		updated *podtrailv1alpha1.TeachingReplicaSet
+		want    time.Duration
+	}{
+		"its status":    {makeOwner("web").Generation(1).Status(podtrailv1alpha1.TeachingReplicaSetStatus{Replicas: 3}).Obj(), statusDelay},
+		"its spec":      {makeOwner("web").Generation(2).Obj(), 0},
+		"it is deleted": {makeOwner("web").Generation(1).Deleted(testNow).Obj(), 0},
+		"another of the name": {func() *podtrailv1alpha1.TeachingReplicaSet {
+			other := makeOwner("web").Generation(1).Obj()
+			other.UID = "another"
+			return other
+		}(), 0},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			h := newHarness(t)
+			delays := &delays{queue: h.queue}
+			h.watch.ownerHandler().Update(t.Context(), event.UpdateEvent{
+				ObjectOld: makeOwner("web").Generation(1).Obj(), ObjectNew: tc.updated,
+			}, delays)
+			if diff := cmp.Diff([]time.Duration{tc.want}, delays.seen); diff != "" {
+				t.Errorf("The delays differ (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 // delays notes after how long passes are asked for.
 type delays struct {
 	queue

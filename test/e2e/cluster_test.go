@@ -11,7 +11,6 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -91,20 +90,8 @@ func runOn(ctx context.Context, namespace, name, node string, args ...string) st
 	GinkgoHelper()
 	pod := &corev1.Pod{}
 	pod.Namespace, pod.Name = namespace, name
-	field := func(variable, path string) corev1.EnvVar {
-		return corev1.EnvVar{Name: variable, ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: path}}}
-	}
-	pod.Spec = corev1.PodSpec{
-		NodeName:                      node,
-		TerminationGracePeriodSeconds: new(int64(1)),
-		Containers: []corev1.Container{{
-			Name: "app", Image: image, Args: args,
-			Env: []corev1.EnvVar{field("POD_NAME", "metadata.name"), field("NODE_NAME", "spec.nodeName")},
-			ReadinessProbe: &corev1.Probe{PeriodSeconds: 1, ProbeHandler: corev1.ProbeHandler{
-				TCPSocket: &corev1.TCPSocketAction{Port: intstr.FromInt32(8080)},
-			}},
-		}},
-	}
+	pod.Spec = appSpec(args...)
+	pod.Spec.NodeName = node
 	Expect(k8s.Create(ctx, pod)).To(Succeed())
 	Eventually(ctx, func(ctx context.Context) (corev1.Pod, error) {
 		err := k8s.Get(ctx, client.ObjectKeyFromObject(pod), pod)

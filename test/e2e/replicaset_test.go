@@ -8,6 +8,10 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"podtrail.dev/podtrail/test/wrappers"
 )
 
 var _ = Describe("A TeachingReplicaSet", Ordered, func() {
@@ -40,6 +44,24 @@ var _ = Describe("A TeachingReplicaSet", Ordered, func() {
 	It("tells what it did as events", func() {
 		Expect(kubectl("describe", "trs/web", "-n", demo).succeeds()).To(And(
 			ContainSubstring("SuccessfulCreate"), ContainSubstring("SuccessfulDelete")))
+	})
+
+	// The name is upstream's, from test/e2e/apps/replica_set.go.
+	It("should serve a basic image on each replica with a public image", func(ctx context.Context) {
+		ns := namespace(ctx, nil)
+		owner := wrappers.MakeTeachingReplicaSet(ns, "basic").Replicas(2).
+			Template(func(spec *corev1.PodSpec) { *spec = appSpec() }).Obj()
+		Expect(k8s.Create(ctx, owner)).To(Succeed())
+		Eventually(ctx, func(ctx context.Context) (int32, error) {
+			err := k8s.Get(ctx, client.ObjectKeyFromObject(owner), owner)
+			return owner.Status.ReadyReplicas, err
+		}, soon, poll).Should(BeEquivalentTo(2))
+		replicas := podNames(ctx, ns, owner.Spec.Template.Labels["app"])
+		Expect(replicas).To(HaveLen(2))
+		for _, pod := range replicas {
+			answer := kubectl("get", "--raw", "/api/v1/namespaces/"+ns+"/pods/"+pod+":8080/proxy/").succeeds()
+			Expect(answer).To(HavePrefix("Hello from Pod " + pod + " on node "))
+		}
 	})
 
 	DescribeTable("is refused when it makes no sense, with the field's path",

@@ -132,9 +132,15 @@ func (r *run) startControllers(ctx context.Context) (stop func(), err error) {
 		r.mu.Unlock()
 		ctx, kill := context.WithCancel(ctx)
 		wait.Go(func() {
-			if err := r.subject.Run(ctx, proxy.Config(), r.namespace); err != nil && ctx.Err() == nil {
-				r.violate("the controller ended: %v", err)
-			}
+			r.labelled(ctx, func(ctx context.Context) {
+				forget := func() {}
+				err := r.subject.Run(ctx, proxy.Config(), r.namespace, func(count func() int) { forget = r.remembers(count) })
+				// One that has crashed has nothing to forget any more.
+				forget()
+				if err != nil && ctx.Err() == nil {
+					r.violate("the controller ended: %v", err)
+				}
+			})
 		})
 		return proxy, kill, nil
 	}

@@ -29,6 +29,7 @@ const (
 	settleFor       = time.Second
 	quietFor        = 5 * time.Second
 	quietTimeout    = 20 * time.Second
+	leakTimeout     = 10 * time.Second
 	poll            = 50 * time.Millisecond
 )
 
@@ -56,9 +57,11 @@ type run struct {
 	kept    []*corev1.Pod
 	result  Result
 
-	// mu guards proxies and the violations of result.
+	// mu guards proxies, memories and the violations of result.
 	mu      sync.Mutex
 	proxies []*Proxy
+	// memories say of how many objects each controller that runs remembers something.
+	memories []func() int
 }
 
 func (r *run) violate(format string, args ...any) {
@@ -90,6 +93,7 @@ func Run(ctx context.Context, subject Subject, cell Cell, cfg *rest.Config, c cl
 	if err != nil {
 		return Result{}, err
 	}
+	r.checkGoroutines(ctx)
 	r.checkForeignPods(ctx)
 	r.result.Totals = r.history.Stop(r.owner.GetUID())
 	if r.result.Overshoot > 0 {
@@ -145,7 +149,11 @@ func (r *run) play(ctx context.Context) error {
 	r.endFaults()
 	r.checkConvergence(ctx, 3)
 	r.checkQuiet(ctx)
-	return r.checkDeletingOwner(ctx)
+	if err := r.checkDeletingOwner(ctx); err != nil {
+		return err
+	}
+	r.checkForgotten(ctx)
+	return nil
 }
 
 // settle waits until no write is on its way. A creation that was decided on while more Pods were wanted, and arrives

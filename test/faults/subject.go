@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -19,6 +20,7 @@ import (
 
 	podtrailv1alpha1 "podtrail.dev/podtrail/api/v1alpha1"
 	"podtrail.dev/podtrail/controllers"
+	"podtrail.dev/podtrail/controllers/expectations"
 	"podtrail.dev/podtrail/test/wrappers"
 )
 
@@ -30,8 +32,9 @@ type Subject interface {
 	MakeOwner(namespace string, replicas int32, node string) client.Object
 	// Status returns what the object's status says.
 	Status(owner client.Object) Status
-	// Run runs the controller for one namespace until ctx ends.
-	Run(ctx context.Context, cfg *rest.Config, namespace string) error
+	// Run runs the controller for one namespace until ctx ends. Before, it passes on how to ask of how many objects the
+	// controller remembers something; if that cannot be asked, it does not.
+	Run(ctx context.Context, cfg *rest.Config, namespace string, remembers func(count func() int)) error
 }
 
 // Status is the part of a status that both kinds of object have.
@@ -70,7 +73,7 @@ func (Ours) Status(owner client.Object) Status {
 }
 
 // Run implements Subject.
-func (s Ours) Run(ctx context.Context, cfg *rest.Config, namespace string) error {
+func (s Ours) Run(ctx context.Context, cfg *rest.Config, namespace string, remembers func(count func() int)) error {
 	byObject := controllers.CacheByObject()
 	byObject[&podtrailv1alpha1.TeachingReplicaSet{}] = cache.ByObject{}
 	for obj, options := range byObject {
@@ -86,7 +89,9 @@ func (s Ours) Run(ctx context.Context, cfg *rest.Config, namespace string) error
 	if err != nil {
 		return fmt.Errorf("making the manager: %w", err)
 	}
-	if err := controllers.SetupWithManager(mgr, controllers.Options{}); err != nil {
+	store := expectations.New(clock.RealClock{})
+	remembers(store.Len)
+	if err := controllers.SetupWithManager(mgr, controllers.Options{Expectations: store}); err != nil {
 		return fmt.Errorf("setting up the controller: %w", err)
 	}
 	return mgr.Start(ctx)

@@ -3,7 +3,6 @@
 package simulator
 
 import (
-	"fmt"
 	"slices"
 	"testing"
 

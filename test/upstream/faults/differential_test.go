@@ -131,7 +131,7 @@ func (p *player) start(cfg *rest.Config) (*faults.Proxy, func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() {
-		if err := p.subject.Run(ctx, proxy.Config(), p.namespace); err != nil && ctx.Err() == nil {
+		if err := p.subject.Run(ctx, proxy.Config(), p.namespace, func(func() int) {}); err != nil && ctx.Err() == nil {
 			p.t.Errorf("%s ended: %v", p.subject.Name(), err)
 		}
 	})

@@ -46,7 +46,7 @@ func (upstream) Status(owner client.Object) faults.Status {
 	}
 }
 
-func (upstream) Run(ctx context.Context, cfg *rest.Config, namespace string) error {
+func (upstream) Run(ctx context.Context, cfg *rest.Config, namespace string, _ func(func() int)) error {
 	cfg = rest.CopyConfig(cfg)
 	cfg.ContentType = "application/vnd.kubernetes.protobuf"
 	clientset, err := kubernetes.NewForConfig(cfg)
