@@ -45,7 +45,7 @@ func (w *watcher) ownerHandler() handler.EventHandler {
 				// The informer missed that the object was deleted and made again under its name.
 				w.ownerDeleted(e.ObjectOld)
 			}
-			w.enqueueOwner(q, e.ObjectNew, eventUpdated, ownerDelay(e.ObjectOld, e.ObjectNew))
+			w.enqueueOwner(q, e.ObjectNew, eventUpdated, w.ownerDelay(e.ObjectOld, e.ObjectNew))
 		},
 		DeleteFunc: func(_ context.Context, e event.DeleteEvent, q queue) {
 			w.ownerDeleted(e.Object)
@@ -184,14 +184,25 @@ func (w *watcher) enqueueAfter(q queue, owner client.Object, event string, pod c
 	q.AddAfter(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(owner)}, delay)
 }
 
-// ownerDelay is how long a pass may wait that an update of an owner asks for. Mostly it is the echo of a status that
-// this controller wrote; a pass at once would write the next one, while Pods become ready, before they are gathered.
-func ownerDelay(old, updated client.Object) time.Duration {
-	if old.GetUID() == updated.GetUID() && old.GetGeneration() == updated.GetGeneration() &&
-		old.GetDeletionTimestamp().Equal(updated.GetDeletionTimestamp()) {
-		return statusDelay
+// ownerDelay is how long a pass may wait that an update of an owner asks for. An update that changes nothing but how many
+// Pods are ready is mostly the echo of a status that this controller wrote; a pass at once would write the next one, while
+// Pods become ready, before they are gathered. A pass that was put off until this echo is there does not wait longer.
+func (w *watcher) ownerDelay(old, updated client.Object) time.Duration {
+	before, ok := old.(*podtrailv1alpha1.TeachingReplicaSet)
+	if !ok || w.expectations.PutOff(client.ObjectKeyFromObject(updated)) {
+		return 0
 	}
-	return 0
+	after, ok := updated.(*podtrailv1alpha1.TeachingReplicaSet)
+	if !ok || before.UID != after.UID || before.Generation != after.Generation ||
+		!before.DeletionTimestamp.Equal(after.DeletionTimestamp) {
+		return 0
+	}
+	counts := before.Status
+	counts.ReadyReplicas, counts.AvailableReplicas = after.Status.ReadyReplicas, after.Status.AvailableReplicas
+	if replicas.StatusChanged(&counts, &after.Status) {
+		return 0
+	}
+	return statusDelay
 }
 
 // enqueueOwner asks for a pass over owner, after a delay, because of an event about itself.

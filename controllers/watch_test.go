@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	podtrailv1alpha1 "podtrail.dev/podtrail/api/v1alpha1"
+	"podtrail.dev/podtrail/controllers/expectations"
 	"podtrail.dev/podtrail/test/wrappers"
 )
 
@@ -236,20 +237,29 @@ func TestStatusDelay(t *testing.T) {
 func TestStatusEchoWaits(t *testing.T) {
 	tests := map[string]struct {
 		updated *podtrailv1alpha1.TeachingReplicaSet
+		putOff  bool
 		want    time.Duration
 	}{
-		"its status":    {makeOwner("web").Generation(1).Status(podtrailv1alpha1.TeachingReplicaSetStatus{Replicas: 3}).Obj(), statusDelay},
-		"its spec":      {makeOwner("web").Generation(2).Obj(), 0},
-		"it is deleted": {makeOwner("web").Generation(1).Deleted(testNow).Obj(), 0},
+		"its status": {makeOwner("web").Generation(1).Status(podtrailv1alpha1.TeachingReplicaSetStatus{ReadyReplicas: 3}).Obj(), false, statusDelay},
+		"its status, for which a pass was put off": {makeOwner("web").Generation(1).Status(podtrailv1alpha1.TeachingReplicaSetStatus{ReadyReplicas: 3}).Obj(), true, 0},
+		"its number of Pods":                       {makeOwner("web").Generation(1).Status(podtrailv1alpha1.TeachingReplicaSetStatus{Replicas: 3}).Obj(), false, 0},
+		"its spec":                                 {makeOwner("web").Generation(2).Obj(), false, 0},
+		"it is deleted":                            {makeOwner("web").Generation(1).Deleted(testNow).Obj(), false, 0},
 		"another of the name": {func() *podtrailv1alpha1.TeachingReplicaSet {
 			other := makeOwner("web").Generation(1).Obj()
 			other.UID = "another"
 			return other
-		}(), 0},
+		}(), false, 0},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			h := newHarness(t)
+			if tc.putOff {
+				h.expectations.Wrote(identity(tc.updated), resourceOwners, "7")
+				if h.expectations.CaughtUp(client.ObjectKeyFromObject(tc.updated), func(expectations.Resource) string { return "6" }) == nil {
+					t.Fatal("The cache has caught up")
+				}
+			}
 			delays := &delays{queue: h.queue}
 			h.watch.ownerHandler().Update(t.Context(), event.UpdateEvent{
 				ObjectOld: makeOwner("web").Generation(1).Obj(), ObjectNew: tc.updated,

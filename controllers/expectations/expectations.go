@@ -53,6 +53,8 @@ type record struct {
 	doubtful map[string]struct{}
 	// written holds the newest resourceVersion that was written, for each resource.
 	written map[Resource]string
+	// putOff says that the last pass could not be made, because a cache had not caught up.
+	putOff bool
 }
 
 // New returns an empty store.
@@ -181,12 +183,21 @@ func (s *Store) CaughtUp(name types.NamespacedName, read func(Resource) string) 
 			continue
 		}
 		if order > 0 {
+			r.putOff = true
 			return &Stale{Resource: resource, Written: written, Read: current}
 		}
 	}
 	maps.DeleteFunc(r.creations, func(_, resourceVersion string) bool { return resourceVersion != "" })
-	r.written = nil
+	r.written, r.putOff = nil, false
 	return nil
+}
+
+// PutOff reports whether the last CaughtUp found that a cache had not, so that a pass waits for that cache.
+func (s *Store) PutOff(name types.NamespacedName) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.records[name]
+	return r != nil && r.putOff
 }
 
 // Written is the newest resourceVersion of the resource that was written for the owner of this name and that CaughtUp

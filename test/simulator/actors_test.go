@@ -107,7 +107,7 @@ func setReady(pod *corev1.Pod, ready bool) {
 func (w *world) user() bool {
 	name := ownerNames[w.random.IntN(len(ownerNames))]
 	owner := w.server.owner(name)
-	choice := w.random.IntN(24)
+	choice := w.random.IntN(20)
 	switch {
 	case owner == nil:
 		w.logf("user: creates %s", name)
@@ -132,12 +132,6 @@ func (w *world) user() bool {
 	case choice == 11 && w.random.IntN(20) == 0:
 		w.logf("user: deletes the namespace")
 		w.server.terminating = true
-	case choice >= 20:
-		// Asks for a pass at once and changes no number of Pods.
-		w.logf("user: changes the template of %s", name)
-		w.server.updateOwner(name, "user", func(owner *trs) {
-			owner.Spec.Template.Annotations = map[string]string{"example.com/changed": fmt.Sprint(w.steps)}
-		})
 	default:
 		return w.touchPod(owner)
 	}

@@ -51,6 +51,13 @@ func lossy(p *profile) {
 	p.weights[actDeliver], p.weights[actAnswer], p.weights[actKubelet], p.weights[actUser] = 12, 60, 30, 6
 }
 
+// interrupted lets Pods whose creation was not answered be seen while a pass is under way.
+func interrupted(p *profile) {
+	busy(p)
+	p.faults, p.pauses = 50, 80
+	p.weights[actAnswer], p.weights[actTime] = 60, 6
+}
+
 // swift lets names change hands while two leaders have yet to see it.
 func swift(p *profile) {
 	lossy(p)
@@ -98,7 +105,7 @@ var mutants = []mutant{
 		client: takesLossForRefusal,
 	},
 	{
-		name: "picks slots in a newer state than it counts in", want: []string{neverMore}, profile: busy,
+		name: "picks slots in a newer state than it counts in", want: []string{neverMore}, profile: interrupted,
 		indexer: skewed(pods, func(_ *informer, obj any) any {
 			return edited(obj, func(pod *corev1.Pod) { pod.OwnerReferences = nil })
 		}, nil),
