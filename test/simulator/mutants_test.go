@@ -54,8 +54,15 @@ func lossy(p *profile) {
 // interrupted lets Pods whose creation was not answered be seen while a pass is under way.
 func interrupted(p *profile) {
 	busy(p)
-	p.faults, p.pauses = 50, 80
+	p.faults, p.pauses = 75, 80
 	p.weights[actAnswer], p.weights[actTime] = 60, 6
+}
+
+// failing lets most writes fail, so that the second try of one mostly does too.
+func failing(p *profile) {
+	busy(p)
+	p.faults, p.pauses = 75, 0
+	p.weights[actAnswer], p.weights[actKubelet] = 60, 30
 }
 
 // swift lets names change hands while two leaders have yet to see it.
@@ -147,7 +154,7 @@ var mutants = []mutant{
 		client: writesStatusFirst,
 	},
 	{
-		name: "takes a failed write of the status for done", want: []string{converges}, profile: busy,
+		name: "takes a failed write of the status for done", want: []string{converges}, profile: failing,
 		client: ignoresStatusErrors,
 	},
 	{
