@@ -156,9 +156,8 @@ func expectMetricsGuarded(t *testing.T, url string) {
 		token string
 		want  int
 	}{
-		"no token": {"", http.StatusUnauthorized},
-		// controller-runtime's filter answers so when the API server does not know the token.
-		"a made-up token": {"abc", http.StatusInternalServerError},
+		"no token":        {"", http.StatusUnauthorized},
+		"a made-up token": {"abc", http.StatusUnauthorized},
 		"without a right": {tokenOf(t, nobody), http.StatusForbidden},
 		"podtrail-viewer": {tokenOf(t, viewer), http.StatusOK},
 	}
