@@ -33,7 +33,7 @@ const secretive = `
 apiVersion: v1
 kind: Secret
 metadata: {name: hidden}
-stringData: {key: SECRET}
+stringData: {key: THE-SECRET}
 ---
 apiVersion: v1
 kind: Pod
@@ -56,7 +56,7 @@ var _ = Describe("The recorders", func() {
 	It("keep a Pod's evidence from every source, agree with the cluster, and show no Secret", func(ctx context.Context) {
 		ns := namespace(ctx, map[string]string{"podtrail.dev/recording": "enabled"})
 		secret, plain := "s3cret-"+rand.String(20), "plain-"+rand.String(20)
-		apply(ns, strings.NewReplacer("SECRET", secret, "PLAINVALUE", plain, "IMAGE", image).Replace(secretive)).succeeds()
+		apply(ns, strings.NewReplacer("THE-SECRET", secret, "PLAINVALUE", plain, "IMAGE", image).Replace(secretive)).succeeds()
 		pod := &corev1.Pod{}
 		Eventually(ctx, func(g Gomega) {
 			g.Expect(k8s.Get(ctx, client.ObjectKey{Namespace: ns, Name: "secretive"}, pod)).To(Succeed())
