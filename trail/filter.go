@@ -44,7 +44,7 @@ func (o *Object) only(keep func([]Entry) []Entry, from time.Time) *Object {
 		out.Created.Stages = nil
 	}
 	for _, w := range o.Writes {
-		if w.Stages = keep(w.Stages); len(w.Stages) > 0 && !(w.Seen() && w.Received.Before(from)) {
+		if w.Stages = keep(w.Stages); len(w.Stages) > 0 && (!w.Seen() || !w.Received.Before(from)) {
 			out.Writes = append(out.Writes, w)
 		}
 	}

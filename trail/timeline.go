@@ -110,17 +110,24 @@ func (o *Object) writeBefore(pod *Object, after string) *Write {
 		found = &o.Created
 	}
 	for i := range o.Writes {
-		w := &o.Writes[i]
-		byPart := after == "" && IsSystem(w.User)
-		if !w.Seen() || w.Subresource == "status" || w.ResourceVersion == "" || byPart {
-			continue
-		}
-		newer := after == "" || compareVersions(w.ResourceVersion, after) > 0
-		if newer && compareVersions(w.ResourceVersion, pod.Created.ResourceVersion) < 0 {
+		if w := &o.Writes[i]; w.changesSpec() && w.counts(after) && compareVersions(w.ResourceVersion, pod.Created.ResourceVersion) < 0 {
 			found = w
 		}
 	}
 	return found
+}
+
+// changesSpec says that the write was seen to change more than the status.
+func (w *Write) changesSpec() bool {
+	return w.Seen() && w.Subresource != "status" && w.ResourceVersion != ""
+}
+
+// counts says whether the write can follow the one at that resourceVersion; where there is none before, a person's can.
+func (w *Write) counts(after string) bool {
+	if after == "" {
+		return !IsSystem(w.User)
+	}
+	return compareVersions(w.ResourceVersion, after) > 0
 }
 
 // shares divides a request's time by its stages. What the spans place in no other stage is Submit's: reading the
@@ -202,7 +209,8 @@ func gaps(pod *Object) []Gap {
 	last := seen[0]
 	for _, h := range seen[1:] {
 		took := h.from.Sub(last.until)
-		if took >= least && !h.from.After(pod.ReadyAt) && !(last.ends == statusWrite && h.begins == statusWrite) {
+		betweenWrites := last.ends == statusWrite && h.begins == statusWrite
+		if took >= least && !h.from.After(pod.ReadyAt) && !betweenWrites {
 			out = append(out, Gap{At: last.until, Took: took, After: last.ends, Before: h.begins})
 		}
 		if h.until.After(last.until) {
@@ -216,36 +224,46 @@ func gaps(pod *Object) []Gap {
 // happenings are what sources date to less than a second: requests, spans and decisions.
 func happenings(pod *Object) []happening {
 	var out []happening
-	add := func(from time.Time, took time.Duration, name string) {
-		out = append(out, happening{from: from, until: from.Add(took), begins: name, ends: name})
-	}
 	if pod.Created.Seen() {
-		add(pod.Created.Received, pod.Created.Took, "the Pod's creation")
+		out = append(out, happened(pod.Created.Received, pod.Created.Took, "the Pod's creation"))
 	}
 	for _, w := range pod.Writes {
-		switch {
-		case !w.Seen():
-		case w.Subresource == "binding":
-			add(w.Received, w.Took, "the Binding")
-		default:
-			add(w.Received, w.Took, "a "+cmp.Or(w.Subresource, "spec")+" write")
+		name := "a " + cmp.Or(w.Subresource, "spec") + " write"
+		if w.Subresource == "binding" {
+			name = "the Binding"
+		}
+		if w.Seen() {
+			out = append(out, happened(w.Received, w.Took, name))
 		}
 	}
 	for _, e := range pod.Stages {
 		for _, o := range e.Observations {
-			name, _ := o.Fact(FactSpan)
-			switch {
-			case o.Time.IsZero():
-			case o.Evidence.Source == SourceDecision:
-				add(o.Time, o.Duration, "the scheduler's decision")
-			case name == "syncPod": // it spans the work that its children date, and its waiting
-				add(o.Time, 0, "the kubelet's sync")
-			case o.Evidence.Source == SourceSpan && name != "":
-				add(o.Time, o.Duration, shortSpan(name))
+			if h, dated := o.happening(); dated {
+				out = append(out, h)
 			}
 		}
 	}
 	return out
+}
+
+func happened(from time.Time, took time.Duration, name string) happening {
+	return happening{from: from, until: from.Add(took), begins: name, ends: name}
+}
+
+// happening is what a span or a decision dates; false if the observation is neither.
+func (o Observation) happening() (happening, bool) {
+	name, _ := o.Fact(FactSpan)
+	switch {
+	case o.Time.IsZero():
+		return happening{}, false
+	case o.Evidence.Source == SourceDecision:
+		return happened(o.Time, o.Duration, "the scheduler's decision"), true
+	case name == "syncPod": // it spans the work that its children date, and its waiting
+		return happened(o.Time, 0, "the kubelet's sync"), true
+	case o.Evidence.Source == SourceSpan && name != "":
+		return happened(o.Time, o.Duration, shortSpan(name)), true
+	}
+	return happening{}, false
 }
 
 // shortSpan leaves of a gRPC method's name the method.

@@ -179,12 +179,12 @@ func do(t *testing.T, r *http.Request) answer {
 	if err != nil {
 		return answer{ended: err.Error()}
 	}
+	defer func() { _ = resp.Body.Close() }()
 	return read(t, resp)
 }
 
 func read(t *testing.T, resp *http.Response) answer {
 	t.Helper()
-	defer func() { _ = resp.Body.Close() }()
 	content, err := io.ReadAll(resp.Body)
 	if err != nil {
 		t.Errorf("reading the answer: %v", err)
@@ -223,6 +223,7 @@ func raw(config *tls.Config, content string) sender {
 		if err != nil {
 			return answer{ended: fmt.Sprintf("%v, after writing: %v", err, writeErr)}
 		}
+		defer func() { _ = resp.Body.Close() }()
 		return read(t, resp)
 	}
 }

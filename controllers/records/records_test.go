@@ -20,7 +20,6 @@ import (
 
 	"podtrail.dev/podtrail/telemetry/names"
 	"podtrail.dev/podtrail/telemetry/spans"
-	"podtrail.dev/podtrail/trail/source"
 )
 
 var (
@@ -29,7 +28,7 @@ var (
 )
 
 // newTestRecorder returns a recorder and a function that returns what it has recorded.
-func newTestRecorder(t *testing.T) (*Recorder, *clocktesting.FakePassiveClock, func() []source.SpanTree) {
+func newTestRecorder(t *testing.T) (*Recorder, *clocktesting.FakePassiveClock, func() []spans.Tree) {
 	t.Helper()
 	keeper := spans.NewKeeper("test", 1<<20)
 	provider, err := spans.New(t.Context(), spans.Options{Keep: keeper})
@@ -37,10 +36,10 @@ func newTestRecorder(t *testing.T) (*Recorder, *clocktesting.FakePassiveClock, f
 		t.Fatal(err)
 	}
 	clock := clocktesting.NewFakePassiveClock(testNow)
-	return New("controller", provider.Tracer("controller"), clock), clock, func() (trees []source.SpanTree) {
+	return New("controller", provider.Tracer("controller"), clock), clock, func() (trees []spans.Tree) {
 		t.Helper()
 		for record := range keeper.Records(func(namespace string) bool { return namespace == web.Namespace }) {
-			var tree source.SpanTree
+			var tree spans.Tree
 			if err := json.Unmarshal(record.Data, &tree); err != nil {
 				t.Fatal(err)
 			}
@@ -53,7 +52,7 @@ func newTestRecorder(t *testing.T) (*Recorder, *clocktesting.FakePassiveClock, f
 func at(seconds int) time.Time { return testNow.Add(time.Duration(seconds) * time.Second) }
 
 // ignoreIDs leaves out what is new in every run.
-var ignoreIDs = cmpopts.IgnoreFields(source.SpanTree{}, "TraceID", "SpanID")
+var ignoreIDs = cmpopts.IgnoreFields(spans.Tree{}, "TraceID", "SpanID")
 
 // TestPassIsASpan checks that a pass tells of all triggers that were merged into it, of what was noted and how it ended.
 func TestPassIsASpan(t *testing.T) {
@@ -78,7 +77,7 @@ func TestPassIsASpan(t *testing.T) {
 		t.Errorf("The first trigger is %+v", first)
 	}
 	got[0].Events = nil
-	want := []source.SpanTree{{
+	want := []spans.Tree{{
 		Name: names.ReconcileSpan, Start: at(2), End: at(5), Error: "refused",
 		Attributes: map[string]any{
 			names.Controller: "controller", names.Namespace: "ns", names.OwnerName: "web", names.MoreTriggers: 3.0,
@@ -90,7 +89,7 @@ func TestPassIsASpan(t *testing.T) {
 			names.Controller: "controller", names.Namespace: "ns", names.OwnerName: "web", names.MoreTriggers: 0.0,
 			names.QueueSeconds: 3.0,
 		},
-		Events: []source.SpanEvent{{Name: names.EventTrigger, Time: at(2), Attributes: map[string]any{
+		Events: []spans.Event{{Name: names.EventTrigger, Time: at(2), Attributes: map[string]any{
 			names.TriggerEvent: "Deleted", names.TriggerKind: "Pod", names.TriggerName: "x", names.TriggerResourceVersion: "7",
 		}}},
 	}}
@@ -133,8 +132,8 @@ func TestRequestsAreSpansOfTheirPass(t *testing.T) {
 	send(AboutPod(t.Context(), "web-2"), http.MethodGet)
 	pass.End(nil, 0)
 
-	request := func(method, audit, problem string, status any) source.SpanTree {
-		tree := source.SpanTree{Name: method, Start: testNow, End: testNow, Error: problem, Attributes: map[string]any{
+	request := func(method, audit, problem string, status any) spans.Tree {
+		tree := spans.Tree{Name: method, Start: testNow, End: testNow, Error: problem, Attributes: map[string]any{
 			names.Method: method, names.Path: "/api/v1/pods", names.AuditID: audit,
 		}}
 		if status != nil {
@@ -142,7 +141,7 @@ func TestRequestsAreSpansOfTheirPass(t *testing.T) {
 		}
 		return tree
 	}
-	want := []source.SpanTree{
+	want := []spans.Tree{
 		request("POST", sent[0], "", 201.0),
 		request("DELETE", sent[1], "connection reset", nil),
 		request("PUT", sent[2], "Conflict", 409.0),

@@ -81,18 +81,11 @@ func run(ctx context.Context, args []string, log io.Reader, out io.Writer) error
 	}
 	problems := 0
 	for i, a := range accounts {
-		rights, err := all.granted(a)
+		n, err := report(out, all, a, used[a], exceptions)
 		if err != nil {
 			return err
 		}
-		if len(rights) == 0 {
-			return fmt.Errorf("%s has no rights: is it the right cluster and the right name?", a)
-		}
-		findings, err := judge(a, rights, func(r right) bool { return anyAllowed(r, used[a]) }, exceptions)
-		if err != nil {
-			return err
-		}
-		if n := printFindings(out, a, len(used[a]), findings); i < len(checked) {
+		if i < len(checked) {
 			problems += n
 		}
 	}
@@ -100,6 +93,22 @@ func run(ctx context.Context, args []string, log io.Reader, out io.Writer) error
 		return fmt.Errorf("%d %w", problems, errFound)
 	}
 	return nil
+}
+
+// report prints what was found about one account and returns the number of problems.
+func report(out io.Writer, all bindings, a account, used []*auditv1.Event, exceptions []exception) (int, error) {
+	rights, err := all.granted(a)
+	if err != nil {
+		return 0, err
+	}
+	if len(rights) == 0 {
+		return 0, fmt.Errorf("%s has no rights: is it the right cluster and the right name?", a)
+	}
+	findings, err := judge(a, rights, func(r right) bool { return anyAllowed(r, used) }, exceptions)
+	if err != nil {
+		return 0, err
+	}
+	return printFindings(out, a, len(used), findings), nil
 }
 
 func parseAccounts(text string) ([]account, error) {

@@ -41,7 +41,7 @@ func eachEvent(log io.Reader, f func(*auditv1.Event)) error {
 	return nil
 }
 
-// exception says why an account keeps a right that no run uses.
+// exception says why an account keeps a right that a run may not use.
 type exception struct {
 	Account string `json:"account"`
 	Right   string `json:"right"`
@@ -59,12 +59,16 @@ type finding struct {
 // judge compares what the account has with what it has used.
 func judge(a account, rights []right, used func(right) bool, exceptions []exception) ([]finding, error) {
 	var findings []finding
-	needed := map[string]bool{}
+	granted := map[string]bool{}
 	for _, r := range rights {
 		f := finding{right: r, used: used(r), danger: r.danger()}
 		for _, e := range exceptions {
-			if e.Account == a.String() && e.Right == r.String() && !f.used {
-				f.reason, needed[e.Right] = e.Reason, true
+			if e.Account != a.String() || e.Right != r.String() {
+				continue
+			}
+			granted[e.Right] = true
+			if !f.used {
+				f.reason = e.Reason
 			}
 		}
 		findings = append(findings, f)
@@ -75,8 +79,8 @@ func judge(a account, rights []right, used func(right) bool, exceptions []except
 		case e.Account != a.String():
 		case e.Reason == "":
 			errs = append(errs, fmt.Errorf("the exception %q of %s has no reason", e.Right, a))
-		case !needed[e.Right]:
-			errs = append(errs, fmt.Errorf("the exception %q of %s is not needed: the right is used, or not granted", e.Right, a))
+		case !granted[e.Right]:
+			errs = append(errs, fmt.Errorf("the exception %q of %s is not needed: the right is not granted", e.Right, a))
 		}
 	}
 	return findings, errors.Join(errs...)

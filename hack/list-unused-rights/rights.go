@@ -47,12 +47,19 @@ func (r right) allows(e *auditv1.Event) bool {
 	if !matches(r.verb, e.Verb) {
 		return false
 	}
-	o := e.ObjectRef
-	if o == nil || r.url != "" {
-		path, _, _ := strings.Cut(e.RequestURI, "?")
-		prefix, isPrefix := strings.CutSuffix(r.url, "*")
-		return o == nil && r.url != "" && (path == r.url || isPrefix && strings.HasPrefix(path, prefix))
+	if e.ObjectRef == nil || r.url != "" {
+		return e.ObjectRef == nil && r.url != "" && r.allowsPath(e.RequestURI)
 	}
+	return r.allowsObject(e.ObjectRef)
+}
+
+func (r right) allowsPath(uri string) bool {
+	path, _, _ := strings.Cut(uri, "?")
+	prefix, isPrefix := strings.CutSuffix(r.url, "*")
+	return path == r.url || isPrefix && strings.HasPrefix(path, prefix)
+}
+
+func (r right) allowsObject(o *auditv1.ObjectReference) bool {
 	resource := o.Resource
 	if o.Subresource != "" {
 		resource += "/" + o.Subresource

@@ -19,7 +19,6 @@ import (
 
 	podtrailv1alpha1 "podtrail.dev/podtrail/api/v1alpha1"
 	"podtrail.dev/podtrail/recorder/redact"
-	"podtrail.dev/podtrail/trail"
 	"podtrail.dev/podtrail/trail/source"
 )
 
@@ -129,7 +128,7 @@ func describe(of resource, kv *mvccpb.KeyValue, optedIn func(namespace string) b
 	}
 	stored.APIVersion, stored.UID = apiVersion, string(into.GetUID())
 	if owner := metav1.GetControllerOf(into); owner != nil {
-		stored.Owner = &trail.Subject{Kind: owner.Kind, Namespace: stored.Namespace, Name: owner.Name, UID: string(owner.UID)}
+		stored.Owner = &source.Subject{Kind: owner.Kind, Namespace: stored.Namespace, Name: owner.Name, UID: string(owner.UID)}
 	}
 	into.SetResourceVersion(strconv.FormatInt(kv.ModRevision, 10))
 	opted := optedIn(stored.Namespace)

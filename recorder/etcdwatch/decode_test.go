@@ -13,7 +13,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
-	"podtrail.dev/podtrail/trail"
 	"podtrail.dev/podtrail/trail/source"
 )
 
@@ -68,8 +67,8 @@ func TestDescribe(t *testing.T) {
 				Event: source.StoredPut, Key: "/registry/pods/demo/web-1", CreateRevision: 7, ModRevision: 9, Version: 2,
 				Size: len(podValue), FirstBytes: podValue[:firstBytes], Encoding: source.EncodingProtobuf, APIVersion: "v1",
 				Kind: "Pod", Namespace: "demo", Name: "web-1", UID: "u",
-				Owner: &trail.Subject{Kind: "ReplicaSet", Namespace: "demo", Name: "web", UID: "o"},
-				State: &trail.State{ResourceVersion: "9", Node: "worker", Phase: "Pending"},
+				Owner: &source.Subject{Kind: "ReplicaSet", Namespace: "demo", Name: "web", UID: "o"},
+				State: &source.State{ResourceVersion: "9", Node: "worker", Phase: "Pending"},
 			},
 		},
 		"our custom resource, which is stored as JSON, of one that did": {

@@ -12,7 +12,6 @@ import (
 	tracev1 "go.opentelemetry.io/proto/otlp/trace/v1"
 
 	"podtrail.dev/podtrail/recorder/evidence"
-	"podtrail.dev/podtrail/trail"
 	"podtrail.dev/podtrail/trail/source"
 )
 
@@ -33,7 +32,7 @@ type traceID [traceIDBytes]byte
 type verdict struct {
 	wanted bool
 	// pod is whom a wanted trace of a kubelet is about, nil for a request to the API server.
-	pod *trail.Subject
+	pod *source.Subject
 	// namespace is that of the object.
 	namespace string
 }
@@ -120,7 +119,7 @@ func judge(span *tracev1.Span, didSomething bool) (v verdict, judged bool) {
 		return verdict{wanted: ok && writes(span.GetName()), namespace: subject.Namespace}, true
 	}
 	if uid := text(span.GetAttributes(), source.SpanPodUID); uid != "" {
-		pod := trail.Subject{
+		pod := source.Subject{
 			Kind: "Pod", UID: uid,
 			Namespace: text(span.GetAttributes(), source.SpanPodNamespace), Name: text(span.GetAttributes(), source.SpanPodName),
 		}

@@ -19,7 +19,7 @@ func TestDecodeArgs(t *testing.T) {
 	}{
 		"nothing is defaulted":    {want: DecisionRecorderArgs{Record: RecordLabelled, HoldTimeoutSeconds: ptr.To[int64](300)}},
 		"all as given":            {json: `{"record":"All","holdTimeoutSeconds":7}`, want: DecisionRecorderArgs{Record: RecordAll, HoldTimeoutSeconds: ptr.To[int64](7)}},
-		"an unknown field":        {json: `{"recrod":"All"}`, wantError: `unknown field "recrod"; it takes record and holdTimeoutSeconds`},
+		"an unknown field":        {json: `{"records":"All"}`, wantError: `unknown field "records"; it takes record and holdTimeoutSeconds`},
 		"an unknown choice":       {json: `{"record":"Some"}`, wantError: `pluginConfig[DecisionRecorder].args.record: Unsupported value: "Some": supported values: "Labelled", "All"`},
 		"no time":                 {json: `{"holdTimeoutSeconds":0}`, wantError: "holdTimeoutSeconds: Invalid value: 0: must be from 1 to 840"},
 		"more than upstream lets": {json: `{"holdTimeoutSeconds":900}`, wantError: "holdTimeoutSeconds: Invalid value: 900: must be from 1 to 840"},

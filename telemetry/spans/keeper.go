@@ -19,6 +19,12 @@ import (
 	"podtrail.dev/podtrail/trail/source"
 )
 
+// Tree is what a record of a Keeper holds, by a name for the parts that know no package of the trail.
+type Tree = source.SpanTree
+
+// Event is one of a Tree's events.
+type Event = source.SpanEvent
+
 // maxChildren bounds the spans that are kept inside of one span; the others are counted.
 const maxChildren = 2048
 

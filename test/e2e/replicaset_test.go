@@ -9,6 +9,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"podtrail.dev/podtrail/test/wrappers"
@@ -44,6 +45,28 @@ var _ = Describe("A TeachingReplicaSet", Ordered, func() {
 	It("tells what it did as events", func() {
 		Expect(kubectl("describe", "trs/web", "-n", demo).succeeds()).To(And(
 			ContainSubstring("SuccessfulCreate"), ContainSubstring("SuccessfulDelete")))
+	})
+
+	// The name is upstream's, from test/e2e/apps/replica_set.go.
+	It("should adopt matching pods on creation and release no longer matching pods", func(ctx context.Context) {
+		ns := namespace(ctx, nil)
+		owner := wrappers.MakeTeachingReplicaSet(ns, "adopter").Replicas(1).
+			Template(func(spec *corev1.PodSpec) { *spec = appSpec() }).Obj()
+		orphan := &corev1.Pod{Spec: appSpec()}
+		orphan.Namespace, orphan.Name, orphan.Labels = ns, "orphan", owner.Spec.Template.Labels
+		Expect(k8s.Create(ctx, orphan)).To(Succeed())
+		Expect(k8s.Create(ctx, owner)).To(Succeed())
+		ownerOf := func(ctx context.Context) (*metav1.OwnerReference, error) {
+			err := k8s.Get(ctx, client.ObjectKeyFromObject(orphan), orphan)
+			return metav1.GetControllerOf(orphan), err
+		}
+		Eventually(ctx, ownerOf, soon, poll).Should(HaveField("UID", owner.UID), "the Pod was adopted")
+		Expect(podNames(ctx, ns, orphan.Labels["app"])).To(ConsistOf("orphan"), "no other Pod was made")
+
+		kubectl("label", "pod/orphan", "-n", ns, "app=nobody", "--overwrite").succeeds()
+		Eventually(ctx, ownerOf, soon, poll).Should(BeNil(), "the Pod was released")
+		Eventually(ctx, func() []string { return podNames(ctx, ns, owner.Spec.Template.Labels["app"]) }, soon, poll).
+			Should(HaveLen(1), "another one took its place")
 	})
 
 	// The name is upstream's, from test/e2e/apps/replica_set.go.

@@ -19,6 +19,19 @@ type said struct {
 // told chooses what is said about a stage: under -v each observation with all its facts, else one line for each thing
 // that happened.
 func (w *treeWriter) told(e trail.Entry, o *trail.Object) []said {
+	out := w.happened(e, o)
+	// What failed later than in a request may have been tried again: then the object's state says whether it still fails.
+	if failure := e.Failure(); failure != nil && e.Stage <= trail.Persist {
+		out = append(out, said{text: "✗ " + failureWords(*failure), color: red})
+	}
+	if s := o.State; s != nil && s.Failure != nil && s.FailedAt == e.Stage {
+		out = append(out, said{text: "✗ " + failureWords(*s.Failure), color: red})
+	}
+	return out
+}
+
+// happened is what is said about a stage beside its failure.
+func (w *treeWriter) happened(e trail.Entry, o *trail.Object) []said {
 	var out []said
 	switch {
 	case w.options.Verbose:
@@ -26,22 +39,15 @@ func (w *treeWriter) told(e trail.Entry, o *trail.Object) []said {
 			out = append(out, verbosely(obs)...)
 		}
 	case e.Stage == trail.Reconcile:
-		out = reconcileLines(e, o)
+		return reconcileLines(e, o)
 	case e.Stage == trail.Schedule:
-		out = scheduleLines(e, o)
+		return scheduleLines(e, o)
 	case e.Stage == trail.Run:
-		out = runLines(e, o)
+		return runLines(e, o)
 	default:
 		for _, obs := range preferred(e.Observations) {
 			out = append(out, said{text: obs.Summary + inferredMark(obs)})
 		}
-	}
-	// What failed later than in a request may have been tried again: then the object's state says whether it still fails.
-	if failure := e.Failure(); failure != nil && e.Stage <= trail.Persist {
-		out = append(out, said{text: "✗ " + failureWords(*failure), color: red})
-	}
-	if s := o.State; s != nil && s.Failure != nil && s.FailedAt == e.Stage {
-		out = append(out, said{text: "✗ " + failureWords(*s.Failure), color: red})
 	}
 	return out
 }

@@ -26,6 +26,12 @@ const (
 	Lease = trail.SourceLease
 )
 
+// Subject is the trail's own. Records carry it, and the recorder, which knows this package alone, writes it by this name.
+type Subject = trail.Subject
+
+// State is the trail's own, like Subject.
+type State = trail.State
+
 // Record is one piece of raw evidence as a recorder keeps it: who saw it, where, and the bytes as they were seen.
 // GET /v1/records serves one JSON object of this form for each line.
 type Record struct {

@@ -11,6 +11,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"podtrail.dev/podtrail/trail"
 )
@@ -56,43 +57,38 @@ func (c *Cluster) Doctor(ctx context.Context) ([]Finding, error) {
 // checkParts finds the Deployments and the DaemonSet of podtrail that are missing or not ready.
 func (c *Cluster) checkParts(ctx context.Context) []Finding {
 	var out []Finding
-	check := func(name string, ready, want int32, err error) {
-		next := fmt.Sprintf("kubectl get pods -n %s -o wide", systemNamespace)
-		switch {
-		case apierrors.IsNotFound(err):
-			out = append(out, Finding{What: name + " is not in the cluster", Next: "make deploy"})
-		case err != nil:
-			out = append(out, Finding{What: fmt.Sprintf("%s can't be read: %v", name, err), Next: "kubectl auth can-i get deployments -n " + systemNamespace})
-		case ready < want || want == 0:
-			out = append(out, Finding{What: fmt.Sprintf("%s: %d of %d ready", name, ready, want), Next: next})
-		default:
-			out = append(out, Finding{What: fmt.Sprintf("%s: %d of %d ready", name, ready, want)})
-		}
-	}
 	for _, name := range []string{"podtrail-manager", "podtrail-scheduler"} {
 		d, err := c.client.AppsV1().Deployments(systemNamespace).Get(ctx, name, metav1.GetOptions{})
-		if err != nil {
-			check("deployment/"+name, 0, 0, err)
-			continue
-		}
-		want := int32(1)
-		if d.Spec.Replicas != nil {
-			want = *d.Spec.Replicas
-		}
-		check("deployment/"+name, d.Status.ReadyReplicas, want, nil)
+		// A Deployment as the API server returns it has its default; without an answer nothing is wanted.
+		out = append(out, checkPart("deployment/"+name, d.Status.ReadyReplicas, ptr.Deref(d.Spec.Replicas, 0), err))
 	}
 	d, err := c.client.AppsV1().DaemonSets(systemNamespace).List(ctx, metav1.ListOptions{LabelSelector: partsSelector})
 	if err != nil || len(d.Items) == 0 {
 		if err == nil {
 			err = apierrors.NewNotFound(appsv1.Resource("daemonsets"), "podtrail-recorder")
 		}
-		check("daemonset/podtrail-recorder", 0, 0, err)
-		return out
+		return append(out, checkPart("daemonset/podtrail-recorder", 0, 0, err))
 	}
 	for i := range d.Items {
-		check("daemonset/"+d.Items[i].Name, d.Items[i].Status.NumberReady, d.Items[i].Status.DesiredNumberScheduled, nil)
+		status := d.Items[i].Status
+		out = append(out, checkPart("daemonset/"+d.Items[i].Name, status.NumberReady, status.DesiredNumberScheduled, nil))
 	}
 	return out
+}
+
+// checkPart says how many Pods of one part are ready, or why that is not known.
+func checkPart(name string, ready, want int32, err error) Finding {
+	switch {
+	case apierrors.IsNotFound(err):
+		return Finding{What: name + " is not in the cluster", Next: "make deploy"}
+	case err != nil:
+		return Finding{What: fmt.Sprintf("%s can't be read: %v", name, err), Next: "kubectl auth can-i get deployments -n " + systemNamespace}
+	}
+	found := Finding{What: fmt.Sprintf("%s: %d of %d ready", name, ready, want)}
+	if ready < want || want == 0 {
+		found.Next = fmt.Sprintf("kubectl get pods -n %s -o wide", systemNamespace)
+	}
+	return found
 }
 
 // checkSources finds the expected sources that nobody keeps, those that fail, and those that dropped evidence.

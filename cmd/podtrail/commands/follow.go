@@ -31,19 +31,14 @@ func (o *trailOptions) followTo(ctx context.Context, cluster *collect.Cluster, k
 	readings, known := 0, false
 	for {
 		latest, read, err := readTrail(ctx, cluster, kind, ref, o.streams.ErrOut)
-		var problem *collect.Problem
-		switch {
-		case err == nil:
-			found, evidence, known = latest, read, true
-			if o.output == "tree" {
-				if err := news.Write(o.streams.Out, found, terminalOptions(o.streams.Out)); err != nil {
-					return err
-				}
-			}
-		case ctx.Err() != nil:
-		case errors.As(err, &problem) && problem.Code == collect.WrongUse: // not there yet
-		default:
+		if err != nil && ctx.Err() == nil && !notYet(err) {
 			return err
+		}
+		if err == nil {
+			found, evidence, known = latest, read, true
+			if err := o.printNews(&news, found); err != nil {
+				return err
+			}
 		}
 		readings = settled(found, known, readings)
 		if readings < 0 || !wait(ctx, followInterval) {
@@ -61,6 +56,20 @@ func (o *trailOptions) followTo(ctx context.Context, cluster *collect.Cluster, k
 	}
 	o.export(ctx, found)
 	return o.print(found, shownProblems(evidence.Problems))
+}
+
+// notYet says that there is no trace of what was asked for, which may still come.
+func notYet(err error) bool {
+	var problem *collect.Problem
+	return errors.As(err, &problem) && problem.Code == collect.WrongUse
+}
+
+// printNews prints the stages that are new, for people.
+func (o *trailOptions) printNews(news *render.News, found trail.Trail) error {
+	if o.output != "tree" {
+		return nil
+	}
+	return news.Write(o.streams.Out, found, terminalOptions(o.streams.Out))
 }
 
 // settled counts the readings that agree on a final outcome; -1 when there were enough.

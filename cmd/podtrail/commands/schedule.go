@@ -118,16 +118,9 @@ func (o *scheduleOptions) run(ctx context.Context, args []string) error {
 
 // history reads the records and finds the Pod's: that of the Pod that exists, else of the newest of its name.
 func (o *scheduleOptions) history(ctx context.Context, cluster *collect.Cluster, namespace, name string) (decision.History, error) {
-	pod, err := cluster.Pod(ctx, namespace, name)
-	switch {
-	case apierrors.IsNotFound(err):
-		pod = nil
-	case err != nil:
+	pod, err := recordablePod(ctx, cluster, namespace, name)
+	if err != nil {
 		return decision.History{}, err
-	default:
-		if err := recordable(pod); err != nil {
-			return decision.History{}, err
-		}
 	}
 	records, err := cluster.Decisions(ctx, namespace)
 	if err != nil {
@@ -147,6 +140,18 @@ func (o *scheduleOptions) history(ctx context.Context, cluster *collect.Cluster,
 		names[kind.Kind] = append(names[kind.Kind], h.Pod.Name)
 	}
 	return decision.History{}, notFound(ctx, cluster, kind, trail.Subject{Kind: kind.Kind, Namespace: namespace, Name: name}, collect.Evidence{Names: names})
+}
+
+// recordablePod reads the Pod; it is nil if there is none now, and an error says that its decisions can't be recorded.
+func recordablePod(ctx context.Context, cluster *collect.Cluster, namespace, name string) (*corev1.Pod, error) {
+	pod, err := cluster.Pod(ctx, namespace, name)
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return pod, recordable(pod)
 }
 
 // podKind is what the command line knows about Pods.

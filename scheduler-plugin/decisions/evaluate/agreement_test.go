@@ -60,7 +60,7 @@ type asked struct {
 	Scores map[string]map[string]int64
 }
 
-func askUpstream(t *testing.T, ctx context.Context, f framework.Framework, pod *corev1.Pod, nodes []fwk.NodeInfo) asked {
+func askUpstream(ctx context.Context, t *testing.T, f framework.Framework, pod *corev1.Pod, nodes []fwk.NodeInfo) asked {
 	t.Helper()
 	out := asked{Refusals: map[string]string{}, Scores: map[string]map[string]int64{}}
 	state := framework.NewCycleState()
@@ -152,7 +152,7 @@ func TestAgreement(t *testing.T) {
 		if err != nil {
 			t.Fatalf("Listing the nodes: %v", err)
 		}
-		want := askUpstream(t, t.Context(), inner, pod, infos)
+		want := askUpstream(t.Context(), t, inner, pod, infos)
 		seen := &Seen{Pod: pod, Nodes: taker.Take(infos)}
 		if len(want.Scores) > 0 {
 			seen.Chosen = "one of them"

@@ -118,8 +118,8 @@ func (b *builder) verdicts(out []decision.Verdict, node int, name string, status
 	for i, filter := range b.matrix.Filters {
 		again := b.again(filter, node, name)
 		seen := b.seenBy(filter, name, status, looked, asked)
-		switch {
-		case seen == decision.NotAsked:
+		switch seen {
+		case decision.NotAsked:
 			out[i] = again
 		default:
 			out[i] = seen
@@ -133,15 +133,25 @@ func (b *builder) verdicts(out []decision.Verdict, node int, name string, status
 
 // seenBy is the verdict of a plugin that the scheduler got.
 func (b *builder) seenBy(filter decision.Filter, node string, status *fwk.Status, looked, asked bool) decision.Verdict {
-	preFilter := b.seen.PreFilterStatus
 	switch {
-	case looked && asked && pluginOf(status) == filter.Plugin:
+	case !looked:
+		return b.seenBefore(filter, node)
+	case asked && pluginOf(status) == filter.Plugin:
 		return decision.Refusal(b.reason(status), true)
-	case looked && asked && !filter.Skipped && slices.Contains(b.filters, filter.Plugin):
+	case asked && !filter.Skipped && slices.Contains(b.filters, filter.Plugin):
 		return decision.Passes
-	case !looked && pluginOf(preFilter) == filter.Plugin:
+	}
+	return decision.NotAsked
+}
+
+// seenBefore is the verdict of a plugin on a node that PreFilter left out, so that Filter never looked at it.
+func (b *builder) seenBefore(filter decision.Filter, node string) decision.Verdict {
+	preFilter := b.seen.PreFilterStatus
+	leftOut := b.seen.PreFilterNodes != nil && !b.seen.PreFilterNodes.Has(node)
+	switch {
+	case pluginOf(preFilter) == filter.Plugin:
 		return decision.Refusal(b.reason(preFilter), true)
-	case !looked && b.seen.PreFilterNodes != nil && !b.seen.PreFilterNodes.Has(node) && b.seen.PreFilterPlugins.Has(filter.Plugin):
+	case leftOut && b.seen.PreFilterPlugins.Has(filter.Plugin):
 		return decision.Refusal(b.reason(excluded), true)
 	}
 	return decision.NotAsked

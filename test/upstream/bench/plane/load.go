@@ -41,6 +41,7 @@ func InParallel(ctx context.Context, count, perSecond int, fn func(i int) error)
 	return errors.Join(err, ctx.Err())
 }
 
+// Pause waits that long, or until the context ends, whose error it then returns.
 func Pause(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return nil
