@@ -3,7 +3,7 @@
 # webhooks back in theirs. What takes over is in force before the other goes, so that no Pod slips through.
 # hack/deploy-policies.sh policies|webhooks
 . "$(dirname "$0")/lib/common.sh"
-for lib in packages components docker cluster; do
+for lib in packages components docker cluster probe; do
 	# shellcheck source=/dev/null
 	. "$ROOT/hack/lib/$lib.sh"
 done
@@ -31,30 +31,6 @@ write_overlay() {
 
 apply() { kubectl apply --server-side --force-conflicts --field-manager=podtrail-deploy -k "$1"; }
 
-# make_probe_namespace begins with none: one that an earlier run has left may be about to go.
-make_probe_namespace() {
-	kubectl delete namespace podtrail-probe --ignore-not-found --wait --timeout=60s
-	kubectl apply --server-side --field-manager=podtrail-deploy -f - <<-END
-		{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "podtrail-probe", "labels": {"podtrail.dev/admission": "enabled"}}}
-	END
-}
-
-# create_probe LABELS RESOURCES asks for a Pod with these, as JSON. Nothing is stored.
-create_probe() {
-	kubectl create --dry-run=server -n podtrail-probe -o yaml -f - <<-END 2>&1
-		{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "probe", "labels": $1},
-		 "spec": {"containers": [{"name": "probe", "image": "i", "resources": $2}]}}
-	END
-}
-
-# refused_by WORDS succeeds if a Pod without a limit is refused now, by whom the words name. The Pod opts out of the
-# mutation, so that no answer is waited for from a manager that is away.
-refused_by() {
-	local answer
-	! answer=$(create_probe '{"podtrail.dev/admission": "disabled"}' '{}') || { echo "it was not refused" && return 1; }
-	[[ $answer == *"$1"* ]] || { echo "$answer" && return 1; }
-}
-
 # changed succeeds if a new Pod carries the mutation's annotation.
 changed() {
 	local answer
@@ -74,8 +50,6 @@ delete_webhooks() {
 	kubectl delete mutatingwebhookconfiguration/podtrail-mutating-webhooks \
 		validatingwebhookconfiguration/podtrail-validating-webhooks --ignore-not-found
 }
-
-delete_probe_namespace() { kubectl delete namespace podtrail-probe --ignore-not-found --wait=false; }
 
 PARTS=6
 case ${1:-} in

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds and pushes podtrail's images, applies config/default to the cluster and waits until every part is ready.
 . "$(dirname "$0")/lib/common.sh"
-for lib in packages components docker cluster; do
+for lib in packages components docker cluster probe; do
 	# shellcheck source=/dev/null
 	. "$ROOT/hack/lib/$lib.sh"
 done
@@ -51,7 +51,14 @@ leaders_are_elected() {
 	done
 }
 
-PARTS=7
+# webhooks_answer: a replica that is ready can't be reached by the Service's address until kube-proxy has heard of it.
+webhooks_answer() {
+	make_probe_namespace
+	wait_for 60 "the webhooks to refuse a Pod without a limit" always_refused_by " denied "
+	delete_probe_namespace
+}
+
+PARTS=8
 write_overlay
 part "apply config/default" apply
 part "CRD established" kubectl wait --for=condition=Established --timeout=30s crd/teachingreplicasets.apps.podtrail.dev
@@ -60,4 +67,5 @@ part "scheduler ready" kubectl rollout status -n podtrail-system deployment/podt
 part "manager ready" kubectl rollout status -n podtrail-system deployment/podtrail-manager --timeout=120s
 part "webhook certificates in place" wait_for 60 "the webhook configurations to get their CA" ca_bundles_are_set
 part "leaders elected" wait_for 60 "the scheduler and the manager to lead" leaders_are_elected
+part "webhooks answer" webhooks_answer
 say "podtrail is deployed to $CLUSTER_NAME: kubectl get pods -n podtrail-system"
