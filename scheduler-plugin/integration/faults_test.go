@@ -77,6 +77,7 @@ func TestFaults(t *testing.T) {
 				t.Fatalf("After %s %d of %d Pods have a node", settleTimeout, placed.count(), fullNodes*podsPerNode)
 			}
 			running.stop()
+			proxy.server.Close() // returns when every request has been answered, and so counted
 			for pod, nodes := range placed.all() {
 				if len(nodes) != 1 {
 					t.Errorf("Pod %s has been on the nodes %v", pod, nodes)
@@ -166,8 +167,12 @@ func (p *proxy) observe(response *http.Response) error {
 func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	binding := strings.HasSuffix(r.URL.Path, "/binding")
 	if binding {
-		// To the end, even if the scheduler no longer waits: so that it is counted.
-		r = r.WithContext(context.WithoutCancel(r.Context()))
+		// To the end, even if the scheduler no longer waits: so that it is counted. The
+		// deadline is no ornament: for a context that can't end, ReverseProxy gives up
+		// when the client's connection closes.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), settleTimeout)
+		defer cancel()
+		r = r.WithContext(ctx)
 	}
 	switch {
 	case !p.faults || strings.Contains(r.URL.Path, "/leases"):
