@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Measures what recording costs. First without kubelets: 5,000 Pods (PODS=N) on a control plane of its own, see
-# test/recorderload. Then, if the cluster is up, on kind: a Deployment of KIND_PODS Pods with the recorders off and on in
-# turn, ROUNDS times: Pods per second, time to Ready, and the recorders' CPU and memory.
+# test/recorderload. Then, if the cluster is up, on kind: a Deployment of KIND_PODS Pods with all evidence (audit log,
+# spans, recorders) off and on in turn, ROUNDS times: Pods per second, time to Ready, how long podtrail trail takes, and the
+# recorders' CPU and memory.
 . "$(dirname "$0")/lib/common.sh"
 for lib in docker cluster; do
 	# shellcheck source=/dev/null
@@ -9,8 +10,11 @@ for lib in docker cluster; do
 done
 
 KIND_PODS=${KIND_PODS:-100}
-ROUNDS=${ROUNDS:-2}
-SPACE=podtrail-bench-recorder
+ROUNDS=${ROUNDS:-3}
+# The audit policy has bodies of this namespace's Pods.
+SPACE=default
+# Seconds to let the nodes come to rest after a change.
+REST=15
 recorders=(-n podtrail-system -l app.kubernetes.io/component=recorder)
 
 load_without_kubelets() {
@@ -19,35 +23,77 @@ load_without_kubelets() {
 	(cd "$ROOT" && GOWORK=off go test -count=1 -timeout 30m ./test/recorderload -v -run TestLoad)
 }
 
-# switch on|off: a node selector that no node has takes the recorders away without removing their DaemonSets.
+# switch on|off: the recorders by a node selector that no node has, which keeps their DaemonSets; the API server's audit
+# log and spans, the kubelets' and containerd's spans by their settings.
 switch() {
-	local value=null
-	[ "$1" = on ] || value='"none"'
-	local name
+	local selector=null node name begun
+	[ "$1" = on ] || selector='"none"'
 	for name in $(kubectl get daemonset "${recorders[@]}" -o name); do
 		kubectl patch -n podtrail-system "$name" --type=merge \
-			-p "{\"spec\":{\"template\":{\"spec\":{\"nodeSelector\":{\"podtrail.dev/bench\":$value}}}}}" >/dev/null
+			-p "{\"spec\":{\"template\":{\"spec\":{\"nodeSelector\":{\"podtrail.dev/bench\":$selector}}}}}" >/dev/null
 	done
+	begun=$(date -u +%Y-%m-%dT%H:%M:%SZ)
+	settings "$1"
+	for node in $(kind get nodes --name "$CLUSTER_NAME"); do
+		docker exec "$node" sh -c "sed -i 's/samplingRatePerMillion: .*/samplingRatePerMillion: $(rate "$1")/' /var/lib/kubelet/config.yaml &&
+			systemctl daemon-reload && systemctl restart containerd kubelet"
+	done
+	# The kubelet starts it again, with the settings that are there now.
+	docker exec "$CLUSTER_NAME-control-plane" sh -c 'crictl stop $(crictl ps --quiet --name kube-apiserver)' >/dev/null
+	wait_for 120 "the kubelets, after their settings were changed" kubelets_report_since "$begun"
+	wait_for 120 "the nodes" nodes_are_ready
 	if [ "$1" = on ]; then
 		kubectl rollout status daemonset "${recorders[@]}" --timeout=180s >/dev/null
 	else
 		kubectl wait pod "${recorders[@]}" --for=delete --timeout=180s >/dev/null
+	fi
+	kubectl wait deployment -n podtrail-system --all --for=condition=Available --timeout=180s >/dev/null
+	sleep "$REST"
+}
+
+rate() { if [ "$1" = on ]; then echo 1000000; else echo 0; fi; }
+
+# settings on|off writes the files that the nodes mount.
+settings() {
+	local from=$ROOT/config/kind/node to=$STATE/node
+	sed "s/^samplingRatePerMillion:.*/samplingRatePerMillion: $(rate "$1")/" "$from/apiserver/tracing.yaml" >"$to/apiserver/tracing.yaml"
+	if [ "$1" = on ]; then
+		cp "$from/apiserver/audit-policy.yaml" "$to/apiserver/audit-policy.yaml"
+		rm -f "$to/containerd.service.d/20-bench.conf"
+	else
+		printf 'apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{level: None}]\n' >"$to/apiserver/audit-policy.yaml"
+		printf '[Service]\nEnvironment=OTEL_SDK_DISABLED=true\n' >"$to/containerd.service.d/20-bench.conf"
 	fi
 }
 
 # run_pods prints: seconds until all were Ready, Pods per second, median seconds from creation to Ready.
 run_pods() {
 	local begun ended
-	kubectl create namespace "$SPACE" >/dev/null
-	kubectl label namespace "$SPACE" podtrail.dev/recording=enabled >/dev/null
 	begun=$(date +%s%N)
 	kubectl create deployment load -n "$SPACE" --image=localhost:5001/podtrail/sampleapp:dev --replicas="$KIND_PODS" >/dev/null
 	kubectl rollout status -n "$SPACE" deployment/load --timeout=600s >/dev/null
 	ended=$(date +%s%N)
-	kubectl get pods -n "$SPACE" -o json | jq -r --argjson took "$((ended - begun))" --argjson pods "$KIND_PODS" '
+	kubectl get pods -n "$SPACE" -l app=load -o json | jq -r --argjson took "$((ended - begun))" --argjson pods "$KIND_PODS" '
 		[.items[] | ((.status.conditions[] | select(.type == "Ready").lastTransitionTime | fromdate) - (.metadata.creationTimestamp | fromdate))]
 		| sort | "\($took / 1e9 * 10 | round / 10) | \($pods / ($took / 1e9) * 100 | round / 100) | \(.[length / 2 | floor])"'
-	kubectl delete namespace "$SPACE" --wait=true --timeout=300s >/dev/null
+}
+
+remove_pods() {
+	kubectl delete deployment load -n "$SPACE" --cascade=foreground --timeout=300s >/dev/null
+	sleep "$REST"
+}
+
+# trail_times prints the median seconds of five trails: of one Pod, and of the Deployment with all of them.
+trail_times() {
+	local reference begun
+	for reference in "$(kubectl get pods -n "$SPACE" -l app=load -o name | sed -n 1p)" deployment/load; do
+		printf '| podtrail trail %s | ' "${reference%load-*}"
+		for _ in 1 2 3 4 5; do
+			begun=$(date +%s%N)
+			"$BIN/podtrail" trail "$reference" -n "$SPACE" >/dev/null
+			echo $((($(date +%s%N) - begun) / 1000000))
+		done | sort -n | awk 'NR == 3 { printf "%.2f |\n", $1 / 1000 }'
+	done
 }
 
 # usage prints for each recorder its node, the seconds of CPU it has used and its memory in MB.
@@ -74,16 +120,31 @@ if [ ! -s "$CLUSTER_KUBECONFIG" ]; then
 	exit 0
 fi
 use_running_docker
-trap 'switch on' EXIT
-echo "| recorders | s until $KIND_PODS Pods are Ready | Pods per s | median s to Ready |"
+export KUBECONFIG=$CLUSTER_KUBECONFIG
+restore() {
+	say "Switching all evidence on again"
+	kubectl delete deployment load -n "$SPACE" --ignore-not-found --timeout=300s
+	kubectl label namespace "$SPACE" podtrail.dev/recording-
+	switch on
+}
+trap restore EXIT
+kubectl label --overwrite namespace "$SPACE" podtrail.dev/recording=enabled >/dev/null
+echo "| evidence | s until $KIND_PODS Pods are Ready | Pods per s | median s to Ready |"
 echo "|---|---|---|---|"
 run_pods >/dev/null # the first run pulls the image
-for _ in $(seq "$ROUNDS"); do
+remove_pods
+for round in $(seq "$ROUNDS"); do
 	for mode in off on; do
 		switch "$mode"
 		echo "| $mode | $(run_pods) |"
+		[ "$mode$round" = "on$ROUNDS" ] || remove_pods
 	done
 done
+echo
+echo "| with $KIND_PODS Pods there | s |"
+echo "|---|---|"
+trail_times
+remove_pods
 echo
 echo "| node | CPU s since the recorder's start | memory MB | dropped |"
 echo "|---|---|---|---|"

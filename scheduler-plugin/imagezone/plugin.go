@@ -25,15 +25,17 @@ const Name = "ImageZone"
 
 // ImageZone filters nodes by disk room and scores them by the image bytes they
 // spare and by the siblings in their zone. What a scheduling cycle works out is
-// in its cycle state; only sizes outlive it, for the queueing hints.
+// in its cycle state. Two things outlive it: sizes, for the queueing hints, and
+// the counts of siblings, which the next cycle goes on with.
 type ImageZone struct {
 	handle fwk.Handle
 	// filtersDisk is whether a node without disk room is refused.
 	filtersDisk bool
 	// weights are the configured ones; a cycle leaves out a part with nothing
 	// to grade.
-	weights weights
-	sizes   *imageSizes
+	weights  weights
+	sizes    *imageSizes
+	siblings *siblingCounts
 }
 
 var (
@@ -61,6 +63,7 @@ func New(_ context.Context, obj runtime.Object, handle fwk.Handle) (fwk.Plugin, 
 		filtersDisk: *args.DiskFilter,
 		weights:     weights{image: *args.ImageWeight, zone: *args.ZoneWeight},
 		sizes:       newImageSizes(),
+		siblings:    newSiblingCounts(),
 	}, nil
 }
 

@@ -31,7 +31,7 @@ func (s *preScoreState) Clone() fwk.StateData {
 
 // PreScore finds which of the Pod's images the feasible nodes hold and counts
 // its siblings in their zones. It skips Score when neither can tell nodes apart.
-func (pl *ImageZone) PreScore(ctx context.Context, cycleState fwk.CycleState, pod *corev1.Pod, nodes []fwk.NodeInfo) *fwk.Status {
+func (pl *ImageZone) PreScore(_ context.Context, cycleState fwk.CycleState, pod *corev1.Pod, nodes []fwk.NodeInfo) *fwk.Status {
 	state := &preScoreState{}
 	if pl.weights.image > 0 {
 		if state.images, state.totalBytes = knownImages(pod, nodes); state.totalBytes > 0 {
@@ -39,10 +39,11 @@ func (pl *ImageZone) PreScore(ctx context.Context, cycleState fwk.CycleState, po
 		}
 	}
 	if controller := metav1.GetControllerOfNoCopy(pod); controller != nil && pl.weights.zone > 0 {
-		counts, err := pl.countSiblings(ctx, sibling{namespace: pod.Namespace, controller: controller.UID}, nodes)
+		all, err := pl.handle.SnapshotSharedLister().NodeInfos().List()
 		if err != nil {
-			return fwk.AsStatus(err)
+			return fwk.AsStatus(fmt.Errorf("listing the nodes of the snapshot: %w", err))
 		}
+		counts := pl.siblings.perZone(all, nodes, sibling{namespace: pod.Namespace, controller: controller.UID})
 		if state.zoneParts = zoneParts(counts); state.zoneParts != nil {
 			state.weights.zone = pl.weights.zone
 		}

@@ -25,7 +25,7 @@ func (pl *ImageZone) Score(_ context.Context, cycleState fwk.CycleState, _ *core
 	if err != nil {
 		return 0, fwk.AsStatus(err)
 	}
-	return state.score(node.GetImageStates(), node.Node().Labels[corev1.LabelTopologyZone]), nil
+	return state.score(node.GetImageStates(), zoneOf(node)), nil
 }
 
 // ScoreExtensions returns the plugin: it normalises its scores.

@@ -23,8 +23,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/rest"
+	toolscache "k8s.io/client-go/tools/cache"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
-	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 )
 
 const (
@@ -246,29 +247,34 @@ func (p *places) all() map[string]map[string]bool {
 
 func watchPlaces(t *testing.T) *places {
 	t.Helper()
-	c, err := client.NewWithWatch(admin, client.Options{})
+	pods, err := cache.New(admin, cache.Options{DefaultNamespaces: map[string]cache.Config{namespace: {}}})
 	if err != nil {
-		t.Fatalf("Building a client: %v", err)
+		t.Fatalf("Making the watch: %v", err)
 	}
-	watch, err := c.Watch(t.Context(), &corev1.PodList{}, client.InNamespace(namespace))
+	go func() {
+		// It ends with the test; what goes wrong before shows as a time-out.
+		_ = pods.Start(t.Context())
+	}()
+	informer, err := pods.GetInformer(t.Context(), &corev1.Pod{})
 	if err != nil {
 		t.Fatalf("Watching Pods: %v", err)
 	}
-	t.Cleanup(watch.Stop)
 	p := &places{nodes: map[string]map[string]bool{}}
-	go func() {
-		for event := range watch.ResultChan() {
-			pod, ok := event.Object.(*corev1.Pod)
-			if !ok || pod.Spec.NodeName == "" || !strings.HasPrefix(pod.Name, "pod-") {
-				continue
-			}
-			p.mu.Lock()
-			if p.nodes[pod.Name] == nil {
-				p.nodes[pod.Name] = map[string]bool{}
-			}
-			p.nodes[pod.Name][pod.Spec.NodeName] = true
-			p.mu.Unlock()
+	take := func(obj any) {
+		pod, ok := obj.(*corev1.Pod)
+		if !ok || pod.Spec.NodeName == "" || !strings.HasPrefix(pod.Name, "pod-") {
+			return
 		}
-	}()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.nodes[pod.Name] == nil {
+			p.nodes[pod.Name] = map[string]bool{}
+		}
+		p.nodes[pod.Name][pod.Spec.NodeName] = true
+	}
+	_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{AddFunc: take, UpdateFunc: func(_, obj any) { take(obj) }})
+	if err != nil {
+		t.Fatalf("Watching Pods: %v", err)
+	}
 	return p
 }

@@ -200,4 +200,4 @@ func reachable(host, port string) bool {
 	return conn.Close() == nil
 }
 
-func decimal(port int32) string { return strconv.Itoa(int(port)) }
+func decimal[N int32 | int64](n N) string { return strconv.FormatInt(int64(n), 10) }

@@ -115,11 +115,23 @@ func apply(namespace, manifest string) result {
 	return run(manifest, "kubectl", "apply", "-n", namespace, "-f", "-")
 }
 
+// onNode runs a command on the Pod's node, which is a container, and returns what it printed.
+func onNode(pod *corev1.Pod, command ...string) string {
+	GinkgoHelper()
+	return runPath("", "docker", append([]string{"exec", pod.Spec.NodeName}, command...)...).succeeds()
+}
+
+// run runs a program of the checkout's bin.
 func run(stdin, program string, args ...string) result {
+	GinkgoHelper()
+	return runPath(stdin, filepath.Join(root, "bin", program), args...)
+}
+
+func runPath(stdin, program string, args ...string) result {
 	GinkgoHelper()
 	ctx, cancel := context.WithTimeout(context.Background(), commandTimeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, filepath.Join(root, "bin", program), args...)
+	cmd := exec.CommandContext(ctx, program, args...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &stdout, &stderr
 	err := cmd.Run()
@@ -128,7 +140,7 @@ func run(stdin, program string, args ...string) result {
 		Fail(fmt.Sprintf("%s could not be run: %v", program, err))
 	}
 	return result{
-		command: program + " " + strings.Join(args, " "),
+		command: filepath.Base(program) + " " + strings.Join(args, " "),
 		stdout:  stdout.String(), stderr: stderr.String(), code: cmd.ProcessState.ExitCode(),
 	}
 }

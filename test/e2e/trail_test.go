@@ -43,6 +43,13 @@ var _ = Describe("podtrail trail", func() {
 			Expect(object.Subject.UID).To(BeEquivalentTo(pod.UID))
 			Expect(observedStages(object)).To(ContainElements(podStages), "stages of Pod %s", pod.Name)
 			Expect(inferred(object)).To(BeEmpty(), "Pod %s is joined by identity alone", pod.Name)
+			told := 0
+			for _, entry := range entries(object) {
+				for _, o := range entry.Observations {
+					told += len(o.Facts)
+				}
+			}
+			Expect(told).To(BeNumerically(">=", 30), "facts of evidence for Pod %s", pod.Name)
 			text := everyFact(object)
 			Expect(text).To(ContainSubstring(pod.Spec.NodeName), "the node")
 			Expect(text).To(ContainSubstring(pod.Status.PodIP), "the Pod's IP")

@@ -5,15 +5,19 @@ package faults
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
+	watchtools "k8s.io/client-go/tools/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"podtrail.dev/podtrail/controllers/replicas"
@@ -25,6 +29,8 @@ type History struct {
 	events []change
 	stop   func()
 	done   chan struct{}
+	// err says why not all changes were seen.
+	err error
 }
 
 // change is one change of a Pod, or of the number that an owner asks for.
@@ -39,17 +45,38 @@ type change struct {
 
 // NewHistory begins to record. The namespace must be empty.
 func NewHistory(ctx context.Context, c client.WithWatch, namespace string) (*History, error) {
-	watching, err := c.Watch(ctx, &corev1.PodList{}, client.InNamespace(namespace))
+	in := client.InNamespace(namespace)
+	var before corev1.PodList
+	if err := c.List(ctx, &before, in); err != nil {
+		return nil, fmt.Errorf("listing the Pods of %s: %w", namespace, err)
+	}
+	// The API server ends the watch of a client that falls behind; it is then taken up where it ended.
+	watching, err := watchtools.NewRetryWatcherWithContext(ctx, before.ResourceVersion, &cache.ListWatch{
+		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+			return c.Watch(ctx, &corev1.PodList{}, in, &client.ListOptions{Raw: &options})
+		},
+	})
 	if err != nil {
 		return nil, fmt.Errorf("watching the Pods of %s: %w", namespace, err)
 	}
-	h := &History{stop: watching.Stop, done: make(chan struct{})}
+	stopped := make(chan struct{})
+	h := &History{done: make(chan struct{}), stop: sync.OnceFunc(func() {
+		close(stopped)
+		watching.Stop()
+	})}
 	go func() {
 		defer close(h.done)
 		for event := range watching.ResultChan() {
 			if pod, ok := event.Object.(*corev1.Pod); ok {
 				h.add(change{version: version(pod), pod: pod, gone: event.Type == watch.Deleted})
+			} else if event.Type == watch.Error {
+				h.err = fmt.Errorf("watching the Pods of %s: %w", namespace, apierrors.FromObject(event.Object))
 			}
+		}
+		select {
+		case <-stopped:
+		default:
+			h.err = errors.Join(h.err, fmt.Errorf("the watch of the Pods of %s ended too early", namespace))
 		}
 	}()
 	return h, nil
@@ -84,10 +111,13 @@ type Totals struct {
 	Created int
 }
 
-// Stop ends the recording and counts.
-func (h *History) Stop(owner types.UID) Totals {
+// Stop ends the recording and counts. An error says that changes are missing, so that nothing can be counted.
+func (h *History) Stop(owner types.UID) (Totals, error) {
 	h.stop()
 	<-h.done
+	if h.err != nil {
+		return Totals{}, h.err
+	}
 	slices.SortStableFunc(h.events, func(a, b change) int { return cmp.Compare(a.version, b.version) })
 	c := counter{owner: owner, active: map[types.UID]bool{}, known: map[types.UID]bool{}}
 	for _, e := range h.events {
@@ -98,7 +128,7 @@ func (h *History) Stop(owner types.UID) Totals {
 			c.count(e.pod, e.gone)
 		}
 	}
-	return c.totals
+	return c.totals, nil
 }
 
 // counter goes through a history.

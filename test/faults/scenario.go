@@ -95,7 +95,9 @@ func Run(ctx context.Context, subject Subject, cell Cell, cfg *rest.Config, c cl
 	}
 	r.checkGoroutines(ctx)
 	r.checkForeignPods(ctx)
-	r.result.Totals = r.history.Stop(r.owner.GetUID())
+	if r.result.Totals, err = r.history.Stop(r.owner.GetUID()); err != nil {
+		return Result{}, err
+	}
 	if r.result.Overshoot > 0 {
 		r.violate("there were up to %d active Pods too many", r.result.Overshoot)
 	}

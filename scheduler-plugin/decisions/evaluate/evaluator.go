@@ -26,6 +26,7 @@ import (
 type Evaluator struct {
 	columns
 	nodes *snapshot
+	names nodeNames
 
 	preFilters []fwk.PreFilterPlugin
 	filters    map[string]fwk.FilterPlugin
@@ -145,7 +146,7 @@ func (e *Evaluator) evaluate(ctx context.Context, seen *Seen, index map[string]i
 	if err := e.filter(ctx, state, seen, a); err != nil {
 		return nil, 0, err
 	}
-	if nodes := seen.toScore(a); len(nodes) > 0 {
+	if nodes := seen.toScore(a, index); len(nodes) > 0 {
 		if err := e.score(ctx, state, seen.Pod, nodes, a); err != nil {
 			return nil, 0, err
 		}

@@ -19,15 +19,11 @@ import (
 // Record makes the matrix of an attempt. With afresh it asks the plugins what the scheduler did not; otherwise why
 // says why not.
 func (e *Evaluator) Record(ctx context.Context, seen *Seen, afresh bool, why string) (decision.Matrix, decision.Evaluation) {
+	e.names.update(seen.Nodes)
 	b := &builder{
-		columns: e.columns, seen: seen,
-		index:   make(map[string]int, len(seen.Nodes)),
+		columns: e.columns, seen: seen, index: e.names.index,
+		matrix:  decision.Matrix{Nodes: e.names.names},
 		reasons: map[decision.Reason]int{}, rows: map[string]int{},
-	}
-	for i, node := range seen.Nodes {
-		name := node.Node().Name
-		b.index[name] = i
-		b.matrix.Nodes = append(b.matrix.Nodes, name)
 	}
 	if afresh && len(seen.Nodes) > 0 {
 		var took time.Duration
@@ -45,6 +41,24 @@ func (e *Evaluator) Record(ctx context.Context, seen *Seen, afresh bool, why str
 	b.addRows()
 	b.addScores()
 	return b.matrix, b.evaluation
+}
+
+// nodeNames are the nodes of one attempt after another: mostly the same.
+type nodeNames struct {
+	names []string
+	index map[string]int
+}
+
+// update makes new ones if the nodes are others: matrices hold on to the old ones.
+func (n *nodeNames) update(nodes []fwk.NodeInfo) {
+	if slices.EqualFunc(nodes, n.names, func(node fwk.NodeInfo, name string) bool { return node.Node().Name == name }) {
+		return
+	}
+	*n = nodeNames{names: make([]string, len(nodes)), index: make(map[string]int, len(nodes))}
+	for i, node := range nodes {
+		n.names[i] = node.Node().Name
+		n.index[n.names[i]] = i
+	}
 }
 
 // builder joins what was seen with what was evaluated. What was seen counts.
@@ -92,8 +106,17 @@ func (b *builder) addColumns() {
 func (b *builder) addRows() {
 	statuses, looked := b.seen.byNode(b.index)
 	verdicts := make([]decision.Verdict, len(b.matrix.Filters))
+	// Where nothing was evaluated and PreFilter left out no node, all nodes that passed have equal verdicts, and so have all
+	// that were never looked at.
+	equal := map[bool]int{} // the row, by whether the scheduler looked
+	plain := b.evaluated == nil && b.seen.PreFilterNodes == nil
 	var key []byte
 	for i, name := range b.matrix.Nodes {
+		alike := plain && statuses[i].IsSuccess()
+		if row, known := equal[looked[i]]; alike && known {
+			b.matrix.Rows[row].Nodes = append(b.matrix.Rows[row].Nodes, i)
+			continue
+		}
 		b.verdicts(verdicts, i, name, statuses[i], looked[i])
 		key = key[:0]
 		if looked[i] {
@@ -109,6 +132,9 @@ func (b *builder) addRows() {
 			b.matrix.Rows = append(b.matrix.Rows, decision.Row{Looked: looked[i], Verdicts: slices.Clone(verdicts)})
 		}
 		b.matrix.Rows[row].Nodes = append(b.matrix.Rows[row].Nodes, i)
+		if alike {
+			equal[looked[i]] = row
+		}
 	}
 }
 

@@ -47,16 +47,12 @@ func (s *Seen) byNode(index map[string]int) (statuses []*fwk.Status, looked []bo
 
 // toScore returns the nodes to score: those that the scheduler scored, in its order. If it scored none though it chose
 // one, they are all that no plugin refuses.
-func (s *Seen) toScore(a *answers) []fwk.NodeInfo {
-	byName := make(map[string]fwk.NodeInfo, len(s.Nodes))
-	for _, node := range s.Nodes {
-		byName[node.Node().Name] = node
-	}
+func (s *Seen) toScore(a *answers, index map[string]int) []fwk.NodeInfo {
 	if len(s.Scored) > 0 {
 		nodes := make([]fwk.NodeInfo, 0, len(s.Scored))
 		for _, scored := range s.Scored {
-			if node := byName[scored.Name]; node != nil {
-				nodes = append(nodes, node)
+			if i, ok := index[scored.Name]; ok {
+				nodes = append(nodes, s.Nodes[i])
 			}
 		}
 		return nodes

@@ -6,7 +6,7 @@ import "time"
 
 const (
 	// budgetShare is the part of one processor that evaluation gets in the long run.
-	budgetShare = 20
+	budgetShare = 50
 	// budgetMost is what it can save up: enough for the attempts of a handful of Pods on thousands of nodes.
 	budgetMost = 500 * time.Millisecond
 )

@@ -102,7 +102,7 @@ func (r *Recorder) submit(bytes int64, keep func(context.Context)) {
 func (r *Recorder) keepAttempt(ctx context.Context, a *attempt) {
 	afresh := r.budget.allows(time.Now())
 	a.told.Matrix, a.told.Evaluation = a.profile.evaluator.Record(ctx, &a.seen, afresh,
-		"too many attempts at once: evaluation gets a twentieth of one processor")
+		"too many attempts at once: evaluation gets a fiftieth of one processor")
 	r.budget.spend(a.told.Evaluation.Took)
 	r.keep(decision.Record{Pod: a.pod, Scheduler: a.profile.name, Time: a.began.UTC(), Attempt: &a.told})
 	r.traceAttempt(ctx, a)

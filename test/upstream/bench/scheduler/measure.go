@@ -11,6 +11,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"podtrail.dev/podtrail/test/upstream/bench/plane"
@@ -128,33 +130,40 @@ func (b *bench) measure(ctx context.Context, c cell, s side) (m measurement, err
 	return m, process.Problem()
 }
 
-// bindings tells each Pod that has got a node, until ctx ends.
+// bindings tells each Pod that has got a node, until ctx ends. It is a cache, because the API server ends the watch of
+// a client that falls behind.
 func (b *bench) bindings(ctx context.Context) (<-chan string, error) {
-	c, err := client.NewWithWatch(b.plane.Config, client.Options{})
+	pods, err := cache.New(b.plane.Config, cache.Options{
+		DefaultNamespaces: map[string]cache.Config{metav1.NamespaceDefault: {}}, DefaultTransform: cache.TransformStripManagedFields(),
+	})
 	if err != nil {
-		return nil, fmt.Errorf("making a client: %w", err)
+		return nil, fmt.Errorf("making the watch: %w", err)
 	}
-	watch, err := c.Watch(ctx, &corev1.PodList{}, client.InNamespace(metav1.NamespaceDefault))
+	go func() {
+		// It ends with ctx; what goes wrong before shows as a time-out.
+		_ = pods.Start(ctx)
+	}()
+	informer, err := pods.GetInformer(ctx, &corev1.Pod{})
 	if err != nil {
 		return nil, fmt.Errorf("watching the Pods: %w", err)
 	}
 	bound := make(chan string)
-	go func() {
-		defer watch.Stop()
-		seen := map[string]bool{}
-		for event := range watch.ResultChan() {
-			pod, ok := event.Object.(*corev1.Pod)
-			if !ok || pod.Spec.NodeName == "" || seen[pod.Name] {
-				continue
-			}
-			seen[pod.Name] = true
-			select {
-			case bound <- pod.Name:
-			case <-ctx.Done():
-				return
-			}
+	seen := map[string]bool{}
+	take := func(obj any) {
+		pod, ok := obj.(*corev1.Pod)
+		if !ok || pod.Spec.NodeName == "" || seen[pod.Name] {
+			return
 		}
-	}()
+		seen[pod.Name] = true
+		select {
+		case bound <- pod.Name:
+		case <-ctx.Done():
+		}
+	}
+	_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{AddFunc: take, UpdateFunc: func(_, obj any) { take(obj) }})
+	if err != nil {
+		return nil, fmt.Errorf("watching the Pods: %w", err)
+	}
 	return bound, nil
 }
 

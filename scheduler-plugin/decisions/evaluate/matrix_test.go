@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package evaluate
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/util/sets"
+	fwk "k8s.io/kube-scheduler/framework"
+	internalcache "k8s.io/kubernetes/pkg/scheduler/backend/cache"
+
+	"podtrail.dev/podtrail/trail/decision"
+)
+
+// TestSeenAlone: what is not evaluated shows what the scheduler saw and nothing else: the plugins up to the one that
+// refused, on the nodes that it looked at.
+func TestSeenAlone(t *testing.T) {
+	const clusters = 200
+	_, evaluator := upstreams(t)
+	random := rand.New(rand.NewPCG(7, 36))
+	for range clusters {
+		nodes, running := randomCluster(random)
+		infos, err := internalcache.NewSnapshot(running, nodes).NodeInfos().List()
+		if err != nil {
+			t.Fatalf("Listing the nodes: %v", err)
+		}
+		seen := &Seen{Pod: randomPod(random), Nodes: infos, Skipped: sets.New("VolumeZone")}
+		refusedBy := map[string]string{}
+		for _, node := range infos {
+			name := node.Node().Name
+			switch random.IntN(3) {
+			case 0:
+				seen.Filtered = append(seen.Filtered, Filtered{Node: name})
+			case 1:
+				refusedBy[name] = []string{"TaintToleration", "NodeResourcesFit", "PodTopologySpread"}[random.IntN(3)]
+				status := fwk.NewStatus(fwk.Unschedulable, "no room for "+refusedBy[name]).WithPlugin(refusedBy[name])
+				seen.Filtered = append(seen.Filtered, Filtered{Node: name, Status: status})
+			}
+		}
+		looked := func(name string) bool {
+			return slices.ContainsFunc(seen.Filtered, func(f Filtered) bool { return f.Node == name })
+		}
+
+		matrix, evaluation := evaluator.Record(t.Context(), seen, false, "not today")
+		if evaluation.Done || evaluation.Why != "not today" {
+			t.Fatalf("Evaluation %+v, want it not done, and why", evaluation)
+		}
+		told := 0
+		for _, row := range matrix.Rows {
+			for _, node := range row.Nodes {
+				told++
+				name := matrix.Nodes[node]
+				if row.Looked != looked(name) {
+					t.Fatalf("Node %s: looked at %t, want %t", name, row.Looked, !row.Looked)
+				}
+				if want := verdictsOf(&matrix, row.Looked, refusedBy[name]); !slices.Equal(row.Verdicts, want) {
+					t.Fatalf("Node %s, refused by %q: verdicts %v, want %v of %v", name, refusedBy[name], row.Verdicts, want, matrix.Filters)
+				}
+			}
+		}
+		if told != len(infos) {
+			t.Fatalf("%d of %d nodes have a row", told, len(infos))
+		}
+	}
+}
+
+// verdictsOf is what the scheduler saw on a node that one plugin refused, or none.
+func verdictsOf(m *decision.Matrix, looked bool, refusedBy string) []decision.Verdict {
+	verdicts := make([]decision.Verdict, len(m.Filters))
+	for i, filter := range m.Filters {
+		switch {
+		case !looked:
+			return verdicts
+		case filter.Plugin == refusedBy:
+			reason := slices.IndexFunc(m.Reasons, func(r decision.Reason) bool { return r.Text == "no room for "+refusedBy })
+			verdicts[i] = decision.Refusal(reason, true)
+			return verdicts
+		case !filter.Skipped:
+			verdicts[i] = decision.Passes
+		}
+	}
+	return verdicts
+}

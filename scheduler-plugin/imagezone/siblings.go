@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package imagezone
+
+import (
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	fwk "k8s.io/kube-scheduler/framework"
+)
+
+// sibling identifies the Pods that share a controller: for a Deployment those
+// of one ReplicaSet, so the Pods of the revision before do not count.
+type sibling struct {
+	namespace  string
+	controller types.UID
+}
+
+// siblingOf returns whose sibling a Pod is. A terminating one is nobody's: it is
+// about to leave its zone. Upstream's PodTopologySpread leaves those out as well
+// (countPodsMatchSelector).
+func siblingOf(pod *corev1.Pod) (s sibling, ok bool) {
+	controller := metav1.GetControllerOfNoCopy(pod)
+	if controller == nil || pod.DeletionTimestamp != nil {
+		return sibling{}, false
+	}
+	return sibling{namespace: pod.Namespace, controller: controller.UID}, true
+}
+
+// siblingCounts says how many Pods of each controller are in each zone.
+//
+// It is kept from one cycle to the next: counting all Pods of a cluster again for
+// each Pod would cost more than everything else in this plugin. A node is counted
+// again if its generation is another one, which the scheduler's cache gives to a
+// NodeInfo with each change and never twice (framework.NodeInfo.Generation).
+type siblingCounts struct {
+	mu    sync.Mutex
+	nodes []countedNode
+	// zones has the number of nodes in each zone, pods that of Pods; neither holds a 0.
+	zones map[string]int64
+	pods  map[sibling]map[string]int64
+}
+
+// countedNode is what a node has added to the counts.
+type countedNode struct {
+	generation int64
+	zone       string
+	pods       map[sibling]int64
+}
+
+func newSiblingCounts() *siblingCounts {
+	return &siblingCounts{zones: map[string]int64{}, pods: map[sibling]map[string]int64{}}
+}
+
+// perZone returns how many siblings there are in each zone that has a feasible
+// node, on all of the zone's nodes: those on full nodes are in the zone, too.
+// Fewer than two zones leave nothing to prefer; nil is returned then.
+func (c *siblingCounts) perZone(all, feasible []fwk.NodeInfo, want sibling) map[string]int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.update(all)
+	counts := make(map[string]int64, len(c.zones))
+	for _, node := range feasible {
+		if len(counts) == len(c.zones) {
+			break
+		}
+		if zone := zoneOf(node); zone != "" {
+			counts[zone] = c.pods[want][zone]
+		}
+	}
+	if len(counts) < 2 {
+		return nil
+	}
+	return counts
+}
+
+// update brings the counts to what the nodes hold now.
+func (c *siblingCounts) update(nodes []fwk.NodeInfo) {
+	for len(c.nodes) > len(nodes) {
+		last := len(c.nodes) - 1
+		c.add(c.nodes[last], -1)
+		c.nodes = c.nodes[:last]
+	}
+	for i, node := range nodes {
+		if i == len(c.nodes) {
+			c.nodes = append(c.nodes, countedNode{})
+		}
+		if c.nodes[i].generation == node.GetGeneration() {
+			continue
+		}
+		c.add(c.nodes[i], -1)
+		c.nodes[i] = countNode(node)
+		c.add(c.nodes[i], 1)
+	}
+}
+
+// add adds what a node holds, or with -1 takes it away.
+func (c *siblingCounts) add(node countedNode, times int64) {
+	if node.zone == "" {
+		return
+	}
+	addTo(c.zones, node.zone, times)
+	for s, pods := range node.pods {
+		if c.pods[s] == nil {
+			c.pods[s] = map[string]int64{}
+		}
+		if addTo(c.pods[s], node.zone, times*pods); len(c.pods[s]) == 0 {
+			delete(c.pods, s)
+		}
+	}
+}
+
+// addTo adds to a count that is not held while it is 0.
+func addTo(counts map[string]int64, zone string, n int64) {
+	if counts[zone] += n; counts[zone] == 0 {
+		delete(counts, zone)
+	}
+}
+
+func countNode(node fwk.NodeInfo) countedNode {
+	counted := countedNode{generation: node.GetGeneration(), zone: zoneOf(node)}
+	for _, pod := range node.GetPods() {
+		if s, ok := siblingOf(pod.GetPod()); ok {
+			if counted.pods == nil {
+				counted.pods = map[sibling]int64{}
+			}
+			counted.pods[s]++
+		}
+	}
+	return counted
+}
+
+func zoneOf(node fwk.NodeInfo) string {
+	return node.Node().Labels[corev1.LabelTopologyZone]
+}
