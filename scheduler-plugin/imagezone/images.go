@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
 	fwk "k8s.io/kube-scheduler/framework"
+	"k8s.io/utils/lru"
 )
 
 // imageStates is what a node holds, by listed name (fwk.NodeInfo.GetImageStates).
@@ -64,11 +65,11 @@ func neededImages(pod *corev1.Pod) []string {
 // The size comes from the first node that lists the image: the scheduler's
 // cache gives an image the same size on every node (cache.addNodeImageStates).
 // Two names of the Pod for what that node lists as one image count once.
-func knownImages(pod *corev1.Pod, nodes []fwk.NodeInfo) ([]image, int64) {
+func knownImages(names *listedNames, pod *corev1.Pod, nodes []fwk.NodeInfo) ([]image, int64) {
 	var known []image
 	var total int64
 	for _, name := range neededImages(pod) {
-		img := image{names: listedNames(name)}
+		img := image{names: names.of(name)}
 		for _, node := range nodes {
 			if img.bytes = listedBytes(img.names, node.GetImageStates()); img.bytes == 0 {
 				continue
@@ -125,15 +126,31 @@ func listedBytes(names []string, states imageStates) int64 {
 	return 0
 }
 
-// listedNames returns the names under which a node may list an image: the
-// short one, as upstream looks it up, and the one in full, as containerd lists
-// it (docker.io/library/nginx:latest for nginx; of tag and digest only the
-// digest). A name that is no reference is looked up as it stands.
-func listedNames(name string) []string {
+// listedNames remembers under which names nodes may list an image: parsing a
+// reference is slow, and Pods of one workload have the same images.
+type listedNames struct {
+	cache *lru.Cache
+}
+
+// rememberedNames is how many images' names are remembered.
+const rememberedNames = 1024
+
+func newListedNames() *listedNames {
+	return &listedNames{cache: lru.New(rememberedNames)}
+}
+
+// of returns the short name, as upstream looks it up, and the one in full, as
+// containerd lists it (docker.io/library/nginx:latest for nginx; of tag and digest
+// only the digest). A name that is no reference is looked up as it stands.
+func (l *listedNames) of(name string) []string {
+	if names, ok := l.cache.Get(name); ok {
+		return names.([]string)
+	}
 	names := []string{normalizedImageName(name)}
 	if ref, err := reference.ParseDockerRef(name); err == nil && ref.String() != names[0] {
 		names = append(names, ref.String())
 	}
+	l.cache.Add(name, names)
 	return names
 }
 

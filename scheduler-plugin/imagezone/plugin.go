@@ -25,8 +25,8 @@ const Name = "ImageZone"
 
 // ImageZone filters nodes by disk room and scores them by the image bytes they
 // spare and by the siblings in their zone. What a scheduling cycle works out is
-// in its cycle state. Two things outlive it: sizes, for the queueing hints, and
-// the counts of siblings, which the next cycle goes on with.
+// in its cycle state. What outlives it spares the next one work: the counts of
+// siblings and the images' names; and sizes, which the queueing hints need.
 type ImageZone struct {
 	handle fwk.Handle
 	// filtersDisk is whether a node without disk room is refused.
@@ -36,6 +36,7 @@ type ImageZone struct {
 	weights  weights
 	sizes    *imageSizes
 	siblings *siblingCounts
+	names    *listedNames
 }
 
 var (
@@ -64,6 +65,7 @@ func New(_ context.Context, obj runtime.Object, handle fwk.Handle) (fwk.Plugin, 
 		weights:     weights{image: *args.ImageWeight, zone: *args.ZoneWeight},
 		sizes:       newImageSizes(),
 		siblings:    newSiblingCounts(),
+		names:       newListedNames(),
 	}, nil
 }
 

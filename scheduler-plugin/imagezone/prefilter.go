@@ -36,7 +36,7 @@ func (pl *ImageZone) PreFilter(_ context.Context, cycleState fwk.CycleState, pod
 	if !pl.filtersDisk {
 		return nil, fwk.NewStatus(fwk.Skip)
 	}
-	images, bytes := knownImages(pod, nodes)
+	images, bytes := knownImages(pl.names, pod, nodes)
 	if len(images) == 0 {
 		return nil, fwk.NewStatus(fwk.Skip)
 	}

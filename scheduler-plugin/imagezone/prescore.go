@@ -20,8 +20,9 @@ type preScoreState struct {
 	weights    weights
 	images     []image
 	totalBytes int64
-	// zoneParts is the zone part, 0 to wholePart, of each feasible zone.
+	// zoneParts is the zone part, 0 to wholePart, of each feasible zone; zoneOf are the nodes' zones.
 	zoneParts map[string]int64
+	zoneOf    nodeZones
 }
 
 // Clone returns the state itself: nothing changes it after PreScore.
@@ -34,7 +35,7 @@ func (s *preScoreState) Clone() fwk.StateData {
 func (pl *ImageZone) PreScore(_ context.Context, cycleState fwk.CycleState, pod *corev1.Pod, nodes []fwk.NodeInfo) *fwk.Status {
 	state := &preScoreState{}
 	if pl.weights.image > 0 {
-		if state.images, state.totalBytes = knownImages(pod, nodes); state.totalBytes > 0 {
+		if state.images, state.totalBytes = knownImages(pl.names, pod, nodes); state.totalBytes > 0 {
 			state.weights.image = pl.weights.image
 		}
 	}
@@ -43,7 +44,8 @@ func (pl *ImageZone) PreScore(_ context.Context, cycleState fwk.CycleState, pod 
 		if err != nil {
 			return fwk.AsStatus(fmt.Errorf("listing the nodes of the snapshot: %w", err))
 		}
-		counts := pl.siblings.perZone(all, nodes, sibling{namespace: pod.Namespace, controller: controller.UID})
+		var counts map[string]int64
+		counts, state.zoneOf = pl.siblings.perZone(all, nodes, sibling{namespace: pod.Namespace, controller: controller.UID})
 		if state.zoneParts = zoneParts(counts); state.zoneParts != nil {
 			state.weights.zone = pl.weights.zone
 		}

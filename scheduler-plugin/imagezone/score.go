@@ -25,7 +25,7 @@ func (pl *ImageZone) Score(_ context.Context, cycleState fwk.CycleState, _ *core
 	if err != nil {
 		return 0, fwk.AsStatus(err)
 	}
-	return state.score(node.GetImageStates(), zoneOf(node)), nil
+	return state.score(node), nil
 }
 
 // ScoreExtensions returns the plugin: it normalises its scores.
@@ -50,12 +50,15 @@ func (pl *ImageZone) NormalizeScore(_ context.Context, cycleState fwk.CycleState
 // score is the weighted sum of the node's image part and zone part. A node
 // without a zone gets none of the zone part, like a node that upstream's
 // PodTopologySpread ignores.
-func (s *preScoreState) score(states imageStates, zone string) int64 {
+func (s *preScoreState) score(node fwk.NodeInfo) int64 {
 	var score int64
 	if s.weights.image > 0 {
-		score += s.weights.image * partOf(heldBytes(s.images, states), s.totalBytes)
+		score += s.weights.image * partOf(heldBytes(s.images, node.GetImageStates()), s.totalBytes)
 	}
-	return score + s.weights.zone*s.zoneParts[zone]
+	if s.weights.zone > 0 {
+		score += s.weights.zone * s.zoneParts[s.zoneOf.of(node.Node())]
+	}
+	return score
 }
 
 // normalize turns the weighted sum into a weighted mean from fwk.MinScore to

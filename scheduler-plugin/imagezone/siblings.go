@@ -41,11 +41,26 @@ type siblingCounts struct {
 	// zones has the number of nodes in each zone, pods that of Pods; neither holds a 0.
 	zones map[string]int64
 	pods  map[sibling]map[string]int64
+	// zoneOf is replaced, never changed, so that Score can read it without the lock. Reading it costs less than looking
+	// the label up, which lies somewhere else in memory for each node.
+	zoneOf nodeZones
+}
+
+// nodeZones are the zones of nodes, by the object that the snapshot holds.
+type nodeZones map[*corev1.Node]string
+
+// of returns the zone of a node, empty if it has none.
+func (z nodeZones) of(node *corev1.Node) string {
+	if zone, ok := z[node]; ok {
+		return zone
+	}
+	return node.Labels[corev1.LabelTopologyZone]
 }
 
 // countedNode is what a node has added to the counts.
 type countedNode struct {
 	generation int64
+	node       *corev1.Node
 	zone       string
 	pods       map[sibling]int64
 }
@@ -55,9 +70,10 @@ func newSiblingCounts() *siblingCounts {
 }
 
 // perZone returns how many siblings there are in each zone that has a feasible
-// node, on all of the zone's nodes: those on full nodes are in the zone, too.
-// Fewer than two zones leave nothing to prefer; nil is returned then.
-func (c *siblingCounts) perZone(all, feasible []fwk.NodeInfo, want sibling) map[string]int64 {
+// node, on all of the zone's nodes: those on full nodes are in the zone, too. And
+// it returns in which zone each node is. Fewer than two zones leave nothing to
+// prefer; nil is returned then.
+func (c *siblingCounts) perZone(all, feasible []fwk.NodeInfo, want sibling) (map[string]int64, nodeZones) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.update(all)
@@ -66,18 +82,19 @@ func (c *siblingCounts) perZone(all, feasible []fwk.NodeInfo, want sibling) map[
 		if len(counts) == len(c.zones) {
 			break
 		}
-		if zone := zoneOf(node); zone != "" {
+		if zone := c.zoneOf.of(node.Node()); zone != "" {
 			counts[zone] = c.pods[want][zone]
 		}
 	}
 	if len(counts) < 2 {
-		return nil
+		return nil, nil
 	}
-	return counts
+	return counts, c.zoneOf
 }
 
 // update brings the counts to what the nodes hold now.
 func (c *siblingCounts) update(nodes []fwk.NodeInfo) {
+	others := len(c.nodes) != len(nodes)
 	for len(c.nodes) > len(nodes) {
 		last := len(c.nodes) - 1
 		c.add(c.nodes[last], -1)
@@ -90,9 +107,16 @@ func (c *siblingCounts) update(nodes []fwk.NodeInfo) {
 		if c.nodes[i].generation == node.GetGeneration() {
 			continue
 		}
+		others = others || c.nodes[i].node != node.Node()
 		c.add(c.nodes[i], -1)
 		c.nodes[i] = countNode(node)
 		c.add(c.nodes[i], 1)
+	}
+	if others {
+		c.zoneOf = make(nodeZones, len(c.nodes))
+		for _, counted := range c.nodes {
+			c.zoneOf[counted.node] = counted.zone
+		}
 	}
 }
 
@@ -120,7 +144,8 @@ func addTo(counts map[string]int64, zone string, n int64) {
 }
 
 func countNode(node fwk.NodeInfo) countedNode {
-	counted := countedNode{generation: node.GetGeneration(), zone: zoneOf(node)}
+	counted := countedNode{generation: node.GetGeneration(), node: node.Node()}
+	counted.zone = counted.node.Labels[corev1.LabelTopologyZone]
 	for _, pod := range node.GetPods() {
 		if s, ok := siblingOf(pod.GetPod()); ok {
 			if counted.pods == nil {
@@ -130,8 +155,4 @@ func countNode(node fwk.NodeInfo) countedNode {
 		}
 	}
 	return counted
-}
-
-func zoneOf(node fwk.NodeInfo) string {
-	return node.Node().Labels[corev1.LabelTopologyZone]
 }

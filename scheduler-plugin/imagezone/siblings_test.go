@@ -29,7 +29,12 @@ func TestSiblingCountsFollowChanges(t *testing.T) {
 			w.change(t)
 			feasible := slices.DeleteFunc(slices.Clone(w.nodes), func(fwk.NodeInfo) bool { return w.rnd.IntN(3) == 0 })
 			want := sibling{namespace: namespace, controller: w.owner()}
-			got := counts.perZone(w.nodes, feasible, want)
+			got, zones := counts.perZone(w.nodes, feasible, want)
+			for _, node := range w.nodes {
+				if want := node.Node().Labels[corev1.LabelTopologyZone]; got != nil && zones[node.Node()] != want {
+					t.Fatalf("Seed %d: node %s is in zone %q, want %q", seed, node.Node().Name, zones[node.Node()], want)
+				}
+			}
 			if diff := cmp.Diff(w.recount(feasible, want), got); diff != "" {
 				t.Fatalf("Seed %d: counts (-want +got):\n%s", seed, diff)
 			}
@@ -37,7 +42,8 @@ func TestSiblingCountsFollowChanges(t *testing.T) {
 				told++
 			}
 		}
-		if w.nodes = nil; len(counts.perZone(nil, nil, sibling{})) > 0 || len(counts.zones) > 0 || len(counts.pods) > 0 {
+		counts.perZone(nil, nil, sibling{})
+		if len(counts.zones)+len(counts.pods)+len(counts.zoneOf) > 0 {
 			t.Errorf("Seed %d: without nodes there are still zones %v and Pods %v", seed, counts.zones, counts.pods)
 		}
 	}
