@@ -19,8 +19,8 @@ import (
 )
 
 var _ = Describe("podtrail-scheduler", func() {
-	It("sends a Pod to the one worker that holds its image", func(ctx context.Context) {
-		ns := namespace(ctx, nil)
+	It("sends a Pod to the one worker that holds its image, and podtrail schedule says so", func(ctx context.Context) {
+		ns := namespace(ctx, map[string]string{"podtrail.dev/decisions": "enabled"})
 		only := map[string]string{} // each worker has one that the other lacks, so that chance would have to be right twice
 		for _, holder := range workers(ctx) {
 			only[holder.Name] = tagImage(ctx, "only-on-"+holder.Name)
@@ -31,6 +31,8 @@ var _ = Describe("podtrail-scheduler", func() {
 			pod := schedulable(ns, "next-"+holder, tagged)
 			Expect(k8s.Create(ctx, pod)).To(Succeed())
 			Expect(nodeOf(ctx, pod)).To(Equal(holder))
+			Eventually(func() int { return podtrail("schedule", "pod/"+pod.Name, "-n", ns).code }, soon, poll).Should(BeZero())
+			Expect(scheduleOf(ns, pod.Name).Attempts[0].Why).To(ContainSubstring("ImageZone"), "why it is on %s", holder)
 		}
 	})
 

@@ -8,7 +8,7 @@ const (
 	// budgetShare is the part of one processor that evaluation gets in the long run.
 	budgetShare = 50
 	// budgetMost is what it can save up: enough for the attempts of a handful of Pods on thousands of nodes.
-	budgetMost = 500 * time.Millisecond
+	budgetMost = 100 * time.Millisecond
 )
 
 // budget keeps evaluation from taking the scheduler's processors. It is used by the recorder's goroutine alone.

@@ -89,7 +89,7 @@ func TestBudget(t *testing.T) {
 		t.Error("Allowed a second after a second too much was spent")
 	}
 	if !b.allows(now.Add(time.Minute)) {
-		t.Error("Not allowed after a minute, in which it got 3 s back")
+		t.Error("Not allowed after a minute, in which it got 1.2 s back")
 	}
 	b.spend(budgetMost + time.Millisecond)
 	if b.allows(now.Add(time.Minute)) {
