@@ -14,10 +14,16 @@ demo=podtrail-demo
 # record NAME REFERENCE NAMESPACE writes one recording.
 record() { podtrail record "$2" -n "$3" -o "docs/recordings/$1.jsonl.gz"; }
 
+# recorded_failing NAME REFERENCE NAMESPACE writes a recording, and fails if it does not show a failure.
+recorded_failing() {
+	record "$1" "$2" "$3" && { podtrail replay "docs/recordings/$1.jsonl.gz" || true; } | sed -n 1p | grep "failed at"
+}
+
 # until_says SECONDS TEXT REFERENCE NAMESPACE waits until the trail's first line holds the text.
 until_says() {
 	local end=$((SECONDS + $1))
-	until podtrail trail "$3" -n "$4" 2>&1 | head -n 1 | grep -q "$2"; do
+	# A trail that ends in a failure ends with 1.
+	until { podtrail trail "$3" -n "$4" 2>&1 || true; } | sed -n 1p | grep -q "$2"; do
 		[ $SECONDS -lt $end ] || die "trail of $3 does not say \"$2\" after $1 s"
 		sleep 1
 	done
@@ -76,7 +82,9 @@ until_says 60 "failed at 8 Schedule" pod/trailtest-nowhere default
 record unschedulable pod/trailtest-nowhere default
 until_says 60 "failed at 9 Run" pod/trailtest-badimage default
 record badimage pod/trailtest-badimage default
-until_says 90 "CrashLoopBackOff" pod/trailtest-crash default
-record crashloop pod/trailtest-crash default
+# The kubelet may say CrashLoopBackOff, or only how the container ended.
+until_says 90 "CrashLoopBackOff\|restarted" pod/trailtest-crash default
+# Between two ends the container runs for a moment.
+wait_for 60 "a recording in which the container is down" recorded_failing crashloop pod/trailtest-crash default
 until_says 60 "failed at 5 Validate" deployment/trailtest-quota default
 record quota deployment/trailtest-quota default

@@ -20,7 +20,8 @@ fill() {
 			line=${line#"<!-- output of: "}
 			printf '%s\n```console\n$ %s\n' "<!-- output of: $line" "${line% -->}"
 			# A refusal, exit code 1, is output as well.
-			bash -c "${line% -->}" 2>&1 || [ $? = 1 ]
+			# What is told while one waits is no output.
+			{ bash -c "${line% -->}" 2>&1 || [ $? = 1 ]; } | sed '/^still reading /d'
 			printf '```\n<!-- end of output -->\n'
 			;;
 		"<!-- end of output -->") shown=true ;;

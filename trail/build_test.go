@@ -229,8 +229,8 @@ func TestStagesWithoutEvidenceSayWhichSourceIsMissing(t *testing.T) {
 		missing[e.Stage] = e.Missing != nil
 	}
 	want := map[trail.Stage]bool{
-		// The recording's objects are without managedFields, as kubectl get prints them.
-		trail.Submit: true, trail.Authenticate: true, trail.Authorize: true, trail.Mutate: true, trail.Validate: true,
+		// The managedFields say who wrote it.
+		trail.Submit: false, trail.Authenticate: true, trail.Authorize: true, trail.Mutate: true, trail.Validate: true,
 		trail.Persist: false,
 	}
 	if diff := cmp.Diff(want, missing); diff != "" {

@@ -27,11 +27,19 @@ func Answer(t trail.Trail) string {
 	answer := readyWords(t)
 	switch out.Result {
 	case trail.Failed:
-		answer = fmt.Sprintf("%s; failed at %d %s: %s", answer, out.Stage, out.Stage, out.Failure.Reason)
+		answer = fmt.Sprintf("%s; failed at %d %s: %s", answer, out.Stage, out.Stage, cause(out.Failure))
 	case trail.Waiting:
 		answer = fmt.Sprintf("%s; not Ready yet, at %d %s", answer, out.Stage, out.Stage)
 	}
 	return strings.TrimPrefix(answer, "; ")
+}
+
+// cause is the reason, or the message where the reason says nothing: of a container that ended it is "Error".
+func cause(failure *trail.Failure) string {
+	if first, _, _ := strings.Cut(failure.Message, "\n"); failure.Reason == "Error" && first != "" {
+		return first
+	}
+	return failure.Reason
 }
 
 // readyWords says how many Pods are Ready; of a Pod that is not, nothing.
@@ -71,7 +79,12 @@ func (w *treeWriter) header() {
 	if gap := w.options.Width - used - len(counts); gap >= 2 {
 		w.put(first + strings.Repeat(" ", gap) + w.paint.in(dim, counts))
 	} else {
-		w.put(first)
+		if used > w.options.Width {
+			w.put(w.paint.in(color, mark) + " " + w.paint.in(bold, name))
+			w.lines(answer)
+		} else {
+			w.put(first)
+		}
 		w.put(w.paint.in(dim, counts))
 	}
 	w.slowest()
@@ -97,27 +110,30 @@ func (w *treeWriter) slowest() {
 		return
 	}
 	if w.trail.Subject.Kind != "Pod" {
-		w.put("slowest: " + slowest.Name + ", " + strings.Join(parts, ", "))
+		w.lines("slowest: " + slowest.Name + ", " + strings.Join(parts, ", "))
 		return
 	}
-	w.put(strings.Join(parts, ", "))
+	w.lines(strings.Join(parts, ", "))
+}
+
+// lines writes a text within the width.
+func (w *treeWriter) lines(text string) {
+	for _, line := range wrap(text, w.options.Width) {
+		w.put(line)
+	}
 }
 
 // footer says where nothing was seen to happen, what could not be read, and what to try next.
 func (w *treeWriter) footer() {
 	w.put("")
 	for _, gap := range w.trail.Gaps {
-		for _, line := range wrap(fmt.Sprintf("gap: %s between %s and %s", Duration(gap.Took), gap.After, gap.Before), w.options.Width) {
-			w.put(line)
-		}
+		w.lines(fmt.Sprintf("gap: %s between %s and %s", Duration(gap.Took), gap.After, gap.Before))
 	}
 	for _, problem := range w.options.Problems {
 		for _, line := range wrap("missing: "+problem.What, w.options.Width) {
 			w.put(w.paint.in(red, line))
 		}
-		for _, line := range wrap("next:    "+problem.Next, w.options.Width) {
-			w.put(line)
-		}
+		w.lines("next:    " + problem.Next)
 	}
 	if len(w.options.Problems) > 0 {
 		return

@@ -75,9 +75,9 @@ func pullLines(e trail.Entry) []said {
 	var order []string
 	for _, obs := range e.Observations {
 		image, ok := obs.Fact(trail.FactImage)
-		pull, _ := obs.Fact(trail.FactPull)
-		if !ok {
-			continue
+		pull, told := obs.Fact(trail.FactPull)
+		if !ok || !told {
+			continue // spans and OCI specifications name the image as well
 		}
 		if obs.Duration > 0 {
 			_, size, _ := strings.Cut(pull, " ")
@@ -115,7 +115,7 @@ func containerLines(e trail.Entry) string {
 	for _, obs := range e.Observations {
 		for _, fact := range obs.Facts {
 			name, ok := strings.CutPrefix(fact.Key, trail.FactContainer+" ")
-			if !ok {
+			if !ok || fact.Key == trail.FactContainerID {
 				continue
 			}
 			if _, seen := states[name]; !seen {

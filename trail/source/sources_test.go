@@ -57,6 +57,11 @@ func made(id, parent, name string, took time.Duration, attributes ...string) Spa
 	return s
 }
 
+func later(by time.Duration, span SpanData) SpanData {
+	span.Start = span.Start.Add(by)
+	return span
+}
+
 func TestParseSpan(t *testing.T) {
 	const ms = time.Millisecond
 	first := made("1", "", "POST /api/v1/namespaces/{:namespace}/pods", 12*ms, SpanTarget, "/api/v1/namespaces/demo/pods", SpanAuditID, "a1")
@@ -89,6 +94,16 @@ func TestParseSpan(t *testing.T) {
 				{trail.Authorize, subject, keys("7", "1"), "decided in 1ms"},
 				{trail.Submit, subject, keys("2", "1"), "its handler Create took 11ms"},
 				{trail.Submit, subject, keys("1", ""), "the API server worked on it for 12ms"},
+			},
+		},
+		"the API server ends the authorization's span after the handler's": {
+			spans: Spans{Service: "apiserver", Trace: "t", Spans: []SpanData{
+				later(2*ms, made("2", "7", "Create", 9*ms)), made("7", "1", "authorization", 12*ms), first,
+			}},
+			want: []told{
+				{trail.Submit, trail.Subject{Kind: "Pod", Namespace: "demo"}, keys("2", "7"), "its handler Create took 9ms"},
+				{trail.Authorize, trail.Subject{Kind: "Pod", Namespace: "demo"}, keys("7", "1"), "decided in 2ms"},
+				{trail.Submit, trail.Subject{Kind: "Pod", Namespace: "demo"}, keys("1", ""), "the API server worked on it for 12ms"},
 			},
 		},
 		"two requests in the trace of one privileged client": {

@@ -150,12 +150,26 @@ func requestSpans(spans Spans, node string) []trail.Observation {
 	var out []trail.Observation
 	for _, span := range spans.Spans {
 		if r := of(span); r != nil {
-			if o, ok := r.observe(span); ok {
+			if o, ok := r.observe(endAtHandler(span, spans.Spans)); ok {
 				out = append(out, o)
 			}
 		}
 	}
 	return out
+}
+
+// endAtHandler ends the span of the authorization where the handler's begins. The API server ends it with the whole
+// request: a filter calls what comes after it (trackStarted in pkg/endpoints/filterlatency/filterlatency.go).
+func endAtHandler(span SpanData, all []SpanData) SpanData {
+	if stageOf(span.Name) != trail.Authorize {
+		return span
+	}
+	for _, other := range all {
+		if other.Parent == span.ID {
+			span.Took = max(0, min(span.Took, other.Start.Sub(span.Start)))
+		}
+	}
+	return span
 }
 
 // firstOfRequest goes up from a span to the first of its request, and returns that one's id, "" if it is not there.
