@@ -3,6 +3,7 @@
 package inspect
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -56,6 +57,12 @@ func (p *page) containers(oci []trail.Observation) {
 		p.missing("namespaces and limits: no OCI spec of this Pod is kept", "podtrail sources; specs of containers that ended are deleted on the node")
 		return
 	}
+	// The sandbox, which has no container's name, comes first: the containers join it.
+	slices.SortStableFunc(oci, func(a, b trail.Observation) int {
+		nameA, _ := a.Fact(trail.FactContainer)
+		nameB, _ := b.Fact(trail.FactContainer)
+		return cmp.Compare(nameA, nameB)
+	})
 	for _, o := range oci {
 		p.line("")
 		title := "SANDBOX"
