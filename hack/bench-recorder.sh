@@ -38,8 +38,7 @@ switch() {
 		docker exec "$node" sh -c "sed -i 's/samplingRatePerMillion: .*/samplingRatePerMillion: $(rate "$1")/' /var/lib/kubelet/config.yaml &&
 			systemctl daemon-reload && systemctl restart containerd kubelet"
 	done
-	# The kubelet starts it again, with the settings that are there now.
-	docker exec "$CLUSTER_NAME-control-plane" sh -c 'crictl stop $(crictl ps --quiet --name kube-apiserver)' >/dev/null
+	restart_api_server "$begun"
 	wait_for 120 "the kubelets, after their settings were changed" kubelets_report_since "$begun"
 	wait_for 120 "the nodes" nodes_are_ready
 	if [ "$1" = on ]; then
@@ -49,6 +48,21 @@ switch() {
 	fi
 	kubectl wait deployment -n podtrail-system --all --for=condition=Available --timeout=180s >/dev/null
 	sleep "$REST"
+}
+
+# restart_api_server MARK changes the static Pod's manifest, so that the kubelet starts it anew, and waits until it has.
+restart_api_server() {
+	docker exec "$CLUSTER_NAME-control-plane" sh -c "cd /etc/kubernetes/manifests &&
+		changed=\$(sed '/podtrail.dev\/bench/d; s|^  annotations:|&\n    podtrail.dev/bench: \"$1\"|' kube-apiserver.yaml) && printf '%s\\n' \"\$changed\" >kube-apiserver.yaml"
+	wait_for 180 "the API server with its new settings" api_server_has "$1"
+}
+
+api_server_has() {
+	local state
+	state=$(kubectl get pod -n kube-system "kube-apiserver-$CLUSTER_NAME-control-plane" --request-timeout=3s \
+		-o 'jsonpath={.metadata.annotations.podtrail\.dev/bench} {.status.containerStatuses[0].ready}') || return 1
+	echo "$state"
+	[ "$state" = "$1 true" ]
 }
 
 rate() { if [ "$1" = on ]; then echo 1000000; else echo 0; fi; }
