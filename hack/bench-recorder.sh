@@ -139,7 +139,7 @@ restore() {
 	say "Switching all evidence on again"
 	kubectl delete deployment load -n "$SPACE" --ignore-not-found --timeout=300s
 	kubectl label namespace "$SPACE" podtrail.dev/recording-
-	switch on
+	switch on >&2
 }
 trap restore EXIT
 kubectl label --overwrite namespace "$SPACE" podtrail.dev/recording=enabled >/dev/null
@@ -149,7 +149,7 @@ run_pods >/dev/null # the first run pulls the image
 remove_pods
 for round in $(seq "$ROUNDS"); do
 	for mode in off on; do
-		switch "$mode"
+		switch "$mode" >&2
 		echo "| $mode | $(run_pods) |"
 		[ "$mode$round" = "on$ROUNDS" ] || remove_pods
 	done
