@@ -56,7 +56,7 @@ func (s *preScoreState) score(node fwk.NodeInfo) int64 {
 		score += s.weights.image * partOf(heldBytes(s.images, node.GetImageStates()), s.totalBytes)
 	}
 	if s.weights.zone > 0 {
-		score += s.weights.zone * s.zoneParts[s.zoneOf.of(node.Node())]
+		score += s.weights.zone * s.zoneParts[s.zoneOf[node.Node()]]
 	}
 	return score
 }

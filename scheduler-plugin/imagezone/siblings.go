@@ -46,16 +46,8 @@ type siblingCounts struct {
 	zoneOf nodeZones
 }
 
-// nodeZones are the zones of nodes, by the object that the snapshot holds.
+// nodeZones are the zones of all nodes of a snapshot, by the object that it holds; empty for a node without one.
 type nodeZones map[*corev1.Node]string
-
-// of returns the zone of a node, empty if it has none.
-func (z nodeZones) of(node *corev1.Node) string {
-	if zone, ok := z[node]; ok {
-		return zone
-	}
-	return node.Labels[corev1.LabelTopologyZone]
-}
 
 // countedNode is what a node has added to the counts.
 type countedNode struct {
@@ -82,7 +74,7 @@ func (c *siblingCounts) perZone(all, feasible []fwk.NodeInfo, want sibling) (map
 		if len(counts) == len(c.zones) {
 			break
 		}
-		if zone := c.zoneOf.of(node.Node()); zone != "" {
+		if zone := c.zoneOf[node.Node()]; zone != "" {
 			counts[zone] = c.pods[want][zone]
 		}
 	}

@@ -92,10 +92,6 @@ func runOn(ctx context.Context, namespace, name, node string, args ...string) st
 	pod.Namespace, pod.Name = namespace, name
 	pod.Spec = appSpec(args...)
 	pod.Spec.NodeName = node
-	Expect(k8s.Create(ctx, pod)).To(Succeed())
-	Eventually(ctx, func(ctx context.Context) (corev1.Pod, error) {
-		err := k8s.Get(ctx, client.ObjectKeyFromObject(pod), pod)
-		return *pod, err
-	}, soon, poll).Should(Satisfy(isReady), "Pod %s on %s is Ready", name, node)
+	createUntilReady(ctx, pod)
 	return pod.Status.PodIP
 }

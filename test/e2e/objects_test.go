@@ -54,6 +54,16 @@ func isReady(pod corev1.Pod) bool {
 	return false
 }
 
+// createUntilReady makes a Pod and waits until it is Ready; the Pod is then as the API server has it.
+func createUntilReady(ctx context.Context, pod *corev1.Pod) {
+	GinkgoHelper()
+	Expect(k8s.Create(ctx, pod)).To(Succeed())
+	Eventually(ctx, func(ctx context.Context) (corev1.Pod, error) {
+		err := k8s.Get(ctx, client.ObjectKeyFromObject(pod), pod)
+		return *pod, err
+	}, soon, poll).Should(Satisfy(isReady), "Pod %s is Ready", pod.Name)
+}
+
 // limitedPod passes the checks of an opted-in namespace that enforces Pod Security "restricted".
 func limitedPod(namespace string) *corev1.Pod {
 	pod := &corev1.Pod{}

@@ -67,12 +67,8 @@ var _ = Describe("podtrail-scheduler", func() {
 		tenant.Spec.Containers[0].Resources.Requests = corev1.ResourceList{
 			corev1.ResourceEphemeralStorage: *resource.NewQuantity(unrequested(ctx, full)-left, resource.BinarySI),
 		}
-		Expect(k8s.Create(ctx, tenant)).To(Succeed())
 		// Bound without a scheduler: ours must have seen it before the Pod that is to be refused comes.
-		Eventually(ctx, func(ctx context.Context) (corev1.Pod, error) {
-			err := k8s.Get(ctx, client.ObjectKeyFromObject(tenant), tenant)
-			return *tenant, err
-		}, soon, poll).Should(Satisfy(isReady), "the tenant is Ready")
+		createUntilReady(ctx, tenant)
 
 		pod := schedulable(ns, "refused", tagged)
 		pod.Spec.NodeSelector = map[string]string{corev1.LabelHostname: full.Labels[corev1.LabelHostname]}
@@ -146,11 +142,7 @@ func runImageOn(ctx context.Context, namespace, name, image, node string) {
 	GinkgoHelper()
 	pod := schedulable(namespace, name, image)
 	pod.Spec.NodeName = node
-	Expect(k8s.Create(ctx, pod)).To(Succeed())
-	Eventually(ctx, func(ctx context.Context) (corev1.Pod, error) {
-		err := k8s.Get(ctx, client.ObjectKeyFromObject(pod), pod)
-		return *pod, err
-	}, soon, poll).Should(Satisfy(isReady), "Pod %s on %s is Ready", name, node)
+	createUntilReady(ctx, pod)
 }
 
 // waitUntilListed waits for the kubelet to write the image into the node's status,

@@ -76,16 +76,17 @@ func (w *treeWriter) header() {
 	counts := fmt.Sprintf("%d facts observed, %d inferred", t.Observed, t.Inferred)
 	used := utf8.RuneCountInString(mark + " " + name + "  " + answer)
 	first := w.paint.in(color, mark) + " " + w.paint.in(bold, name) + "  " + w.paint.in(color, answer)
-	if gap := w.options.Width - used - len(counts); gap >= 2 {
-		w.put(first + strings.Repeat(" ", gap) + w.paint.in(dim, counts))
-	} else {
-		if used > w.options.Width {
-			w.put(w.paint.in(color, mark) + " " + w.paint.in(bold, name))
-			w.lines(answer)
-		} else {
-			w.put(first)
-		}
-		w.put(w.paint.in(dim, counts))
+	counts, gap := w.paint.in(dim, counts), w.options.Width-used-len(counts)
+	switch {
+	case gap >= 2:
+		w.put(first + strings.Repeat(" ", gap) + counts)
+	case used <= w.options.Width:
+		w.put(first)
+		w.put(counts)
+	default:
+		w.put(w.paint.in(color, mark) + " " + w.paint.in(bold, name))
+		w.lines(answer)
+		w.put(counts)
 	}
 	w.slowest()
 }
