@@ -11,8 +11,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	toolscache "k8s.io/client-go/tools/cache"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"podtrail.dev/podtrail/test/upstream/bench/plane"
@@ -39,34 +37,9 @@ func observe(ctx context.Context, p *plane.Plane, k kind, namespace string) (*ob
 		kind: k, pods: map[types.UID]*corev1.Pod{}, active: map[types.UID]int{}, reports: map[types.UID]report{},
 		changed: make(chan struct{}),
 	}
-	c, err := cache.New(p.Config, cache.Options{
-		Scheme: p.Client.Scheme(), DefaultNamespaces: map[string]cache.Config{namespace: {}},
-		DefaultTransform: cache.TransformStripManagedFields(),
-	})
-	if err != nil {
-		return nil, fmt.Errorf("making the watch: %w", err)
-	}
-	go func() {
-		// It ends with ctx; what goes wrong before shows as a time-out.
-		_ = c.Start(ctx)
-	}()
-	for obj, handle := range map[client.Object]func(obj any, exists bool){&corev1.Pod{}: o.pod, k.empty: o.owner} {
-		informer, err := c.GetInformer(ctx, obj)
-		if err != nil {
-			return nil, fmt.Errorf("watching %T: %w", obj, err)
-		}
-		if _, err := informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
-			AddFunc:    func(obj any) { handle(obj, true) },
-			UpdateFunc: func(_, obj any) { handle(obj, true) },
-			DeleteFunc: func(obj any) {
-				if tombstone, ok := obj.(toolscache.DeletedFinalStateUnknown); ok {
-					obj = tombstone.Obj
-				}
-				handle(obj, false)
-			},
-		}); err != nil {
-			return nil, fmt.Errorf("watching %T: %w", obj, err)
-		}
+	handlers := map[client.Object]func(obj any, exists bool){&corev1.Pod{}: o.pod, k.empty: o.owner}
+	if err := p.Watch(ctx, namespace, handlers); err != nil {
+		return nil, err
 	}
 	return o, nil
 }

@@ -11,8 +11,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	toolscache "k8s.io/client-go/tools/cache"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"podtrail.dev/podtrail/test/upstream/bench/plane"
@@ -130,26 +128,11 @@ func (b *bench) measure(ctx context.Context, c cell, s side) (m measurement, err
 	return m, process.Problem()
 }
 
-// bindings tells each Pod that has got a node, until ctx ends. It is a cache, because the API server ends the watch of
-// a client that falls behind.
+// bindings tells each Pod that has got a node, until ctx ends.
 func (b *bench) bindings(ctx context.Context) (<-chan string, error) {
-	pods, err := cache.New(b.plane.Config, cache.Options{
-		DefaultNamespaces: map[string]cache.Config{metav1.NamespaceDefault: {}}, DefaultTransform: cache.TransformStripManagedFields(),
-	})
-	if err != nil {
-		return nil, fmt.Errorf("making the watch: %w", err)
-	}
-	go func() {
-		// It ends with ctx; what goes wrong before shows as a time-out.
-		_ = pods.Start(ctx)
-	}()
-	informer, err := pods.GetInformer(ctx, &corev1.Pod{})
-	if err != nil {
-		return nil, fmt.Errorf("watching the Pods: %w", err)
-	}
 	bound := make(chan string)
 	seen := map[string]bool{}
-	take := func(obj any) {
+	take := func(obj any, _ bool) {
 		pod, ok := obj.(*corev1.Pod)
 		if !ok || pod.Spec.NodeName == "" || seen[pod.Name] {
 			return
@@ -160,11 +143,8 @@ func (b *bench) bindings(ctx context.Context) (<-chan string, error) {
 		case <-ctx.Done():
 		}
 	}
-	_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{AddFunc: take, UpdateFunc: func(_, obj any) { take(obj) }})
-	if err != nil {
-		return nil, fmt.Errorf("watching the Pods: %w", err)
-	}
-	return bound, nil
+	err := b.plane.Watch(ctx, metav1.NamespaceDefault, map[client.Object]func(obj any, exists bool){&corev1.Pod{}: take})
+	return bound, err
 }
 
 func (b *bench) wait(ctx context.Context, m *measurement, process *plane.Process, bindings <-chan string) error {
