@@ -3,6 +3,7 @@
 package auditlog
 
 import (
+	"net/url"
 	"slices"
 	"time"
 
@@ -17,6 +18,7 @@ type event struct {
 	AuditID        string           `json:"auditID"`
 	Stage          auditv1.Stage    `json:"stage"`
 	Verb           string           `json:"verb"`
+	RequestURI     string           `json:"requestURI"`
 	StageTimestamp time.Time        `json:"stageTimestamp"`
 	ObjectRef      *objectReference `json:"objectRef"`
 }
@@ -46,11 +48,17 @@ var kept = map[schema.GroupResource][]string{
 }
 
 // keep says whether a trail can need the event. An event of the stage RequestReceived is not needed: a later event
-// with the same Audit-ID says all of it again.
+// with the same Audit-ID says all of it again. A dry run writes nothing.
 func keep(e event) bool {
-	if e.ObjectRef == nil || e.Stage == auditv1.StageRequestReceived || !slices.Contains(writes, e.Verb) {
+	if e.ObjectRef == nil || e.Stage == auditv1.StageRequestReceived || !slices.Contains(writes, e.Verb) || e.dryRun() {
 		return false
 	}
 	subresources := kept[schema.GroupResource{Group: e.ObjectRef.APIGroup, Resource: e.ObjectRef.Resource}]
 	return slices.Contains(subresources, e.ObjectRef.Subresource)
+}
+
+// dryRun says that the request asked for nothing to be stored. A delete may ask in its body too, which is not looked at.
+func (e event) dryRun() bool {
+	at, err := url.ParseRequestURI(e.RequestURI)
+	return err == nil && at.Query().Has("dryRun")
 }

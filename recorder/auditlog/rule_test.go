@@ -13,6 +13,7 @@ func TestKeep(t *testing.T) {
 	tests := map[string]struct {
 		verb, group, resource, subresource string
 		stage                              auditv1.Stage
+		uri                                string
 		noObject                           bool
 		want                               bool
 	}{
@@ -31,6 +32,8 @@ func TestKeep(t *testing.T) {
 		"a TeachingReplicaSet's status":                {verb: "update", group: trs, resource: "teachingreplicasets", subresource: "status", want: true},
 		"a Node's status is patched":                   {verb: "patch", resource: "nodes", subresource: "status", want: true},
 		"a Node is tainted":                            {verb: "patch", resource: "nodes", want: true},
+		"a write with other parameters":                {verb: "create", resource: "pods", uri: "/api/v1/namespaces/n/pods?fieldManager=dryRun%3D", want: true},
+		"a dry run":                                    {verb: "create", resource: "pods", uri: "/api/v1/namespaces/n/pods?dryRun=All&fieldManager=me"},
 		"a request that only came in":                  {verb: "create", resource: "pods", stage: auditv1.StageRequestReceived},
 		"a Pod is read":                                {verb: "get", resource: "pods"},
 		"Pods are listed":                              {verb: "list", resource: "pods"},
@@ -50,7 +53,7 @@ func TestKeep(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			e := event{Verb: tc.verb, Stage: auditv1.StageResponseComplete}
+			e := event{Verb: tc.verb, Stage: auditv1.StageResponseComplete, RequestURI: tc.uri}
 			if tc.stage != "" {
 				e.Stage = tc.stage
 			}
