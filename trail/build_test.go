@@ -256,6 +256,7 @@ func TestJoins(t *testing.T) {
 	first := trail.Subject{Kind: "Pod", Namespace: "n", Name: "x", UID: "1"}
 	second := trail.Subject{Kind: "Pod", Namespace: "n", Name: "x", UID: "2"}
 	nameOnly := trail.Subject{Kind: "Pod", Namespace: "n", Name: "x"}
+	unnamed := trail.Subject{Kind: "Pod", Namespace: "n"}
 	cases := map[string]struct {
 		observations []trail.Observation
 		wantObjects  int
@@ -275,6 +276,22 @@ func TestJoins(t *testing.T) {
 				step(first, create("a", "10"), trail.Submit), step(second, create("c", "20"), trail.Submit), step(nameOnly, bind, trail.Submit),
 			},
 			wantObjects: 3, wantWrites: 1,
+		},
+		"a creation without a name has the one under which the span of its Audit-ID stored it": {
+			observations: []trail.Observation{
+				about(first, keyed("object", trail.Run, trail.Keys{})),
+				step(unnamed, create("a", ""), trail.Submit), step(unnamed, create("c", ""), trail.Submit),
+				about(nameOnly, keyed("store", trail.Persist, trail.Keys{AuditID: "a"})),
+			},
+			wantObjects: 2, wantInferred: 2, // the other stays apart
+		},
+		"a creation without a name has none of two under which its Audit-ID stored": {
+			observations: []trail.Observation{
+				about(first, keyed("object", trail.Run, trail.Keys{})), step(unnamed, create("a", ""), trail.Submit),
+				about(nameOnly, keyed("store", trail.Persist, trail.Keys{AuditID: "a"})),
+				about(trail.Subject{Kind: "Pod", Namespace: "n", Name: "y"}, keyed("other", trail.Persist, trail.Keys{AuditID: "a"})),
+			},
+			wantObjects: 2, wantInferred: 0,
 		},
 		"two requests with one Audit-ID, as a client may choose it, stay two writes": {
 			observations: []trail.Observation{

@@ -11,6 +11,7 @@ import "slices"
 // until one settles nothing new.
 func join(observations []Observation) (joined, unjoined []Observation) {
 	all := slices.Clone(observations)
+	nameCreations(all)
 	for {
 		links := learnLinks(all)
 		progress := false
@@ -39,6 +40,26 @@ func join(observations []Observation) (joined, unjoined []Observation) {
 		}
 	}
 	return joined, unjoined
+}
+
+// nameCreations completes creations whose record has no name: audit level Metadata keeps neither the name that the API
+// server generated nor the answer. The spans with the same Audit-ID have it, from the key under which it was stored.
+func nameCreations(all []Observation) {
+	stored := map[string]place{}
+	for i := range all {
+		if o := &all[i]; o.Request == nil && o.Subject.Name != "" {
+			put(stored, o.Keys.AuditID, o)
+		}
+	}
+	for i := range all {
+		o := &all[i]
+		if o.Request == nil || !o.Request.Creates || o.Request.Code >= 400 || o.Subject.Name != "" {
+			continue
+		}
+		if from := stored[o.Request.AuditID]; from.at != nil && !from.several {
+			o.Subject.Name = from.at.Subject.Name
+		}
+	}
 }
 
 // settled says that nothing more is to be found out about where an observation belongs.

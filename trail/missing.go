@@ -9,8 +9,8 @@ var (
 	missingAudit = Missing{
 		Source: SourceAudit,
 		Why:    "no audit event that names the request that created it",
-		Remedy: "the recorder keeps events from its start on (make deploy), and only audit level RequestResponse keeps " +
-			"the UIDs to join by; then create the object again",
+		Remedy: "the recorder keeps events and spans from its start on (make deploy); of a generated name, only audit level " +
+			"RequestResponse or the API server's spans tell; then create the object again",
 	}
 	missingReconcile = Missing{
 		Source: SourceAudit,

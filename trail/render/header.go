@@ -151,39 +151,55 @@ func (w *treeWriter) footer() {
 }
 
 // laterWrites tells the writes after the creating one: those by people before the stages that follow from them, and
-// a count of those by parts of the cluster after. Under -v each with its own stages.
+// a count of the others after. Under -v each with its own stages.
 func (w *treeWriter) laterWrites(o *trail.Object, indent string, bySystem bool) {
-	hidden := 0
+	parts, unknown := 0, 0
 	for _, write := range o.Writes {
-		if trail.IsSystem(write.User) != bySystem {
+		if (trail.IsSystem(write.User) || !write.Seen()) != bySystem {
 			continue
 		}
-		if bySystem && !w.options.Verbose {
-			// What schedulers and kubelets write to Pods is told as stages Schedule and Run.
-			if o.Subject.Kind != "Pod" || write.Subresource == "" {
-				hidden++
-			}
-			continue
-		}
-		text := fmt.Sprintf("write: %s %s by %s", write.Verb, what(o, write), lastPart(write.User))
-		if write.ResourceVersion != "" {
-			text += ", resourceVersion " + write.ResourceVersion
-		}
-		r := row{at: write.Received, took: write.Took, prefix: indent, bar: w.bar(write.Took), text: text, color: bold}
-		if failed := write.Failed(); failed != nil {
-			r.text += fmt.Sprintf("\n✗ %d %s: %s", failed.Stage, failed.Stage, failureWords(*failed.Failure()))
-			r.color = red
-		}
-		w.line(r, 0)
-		if w.options.Verbose {
-			w.stages(write.Stages, indent+"   ", true, &trail.Object{Created: write})
+		switch {
+		case !bySystem || w.options.Verbose:
+			w.write(o, write, indent)
+		case !write.Seen():
+			unknown++
+		case o.Subject.Kind != "Pod" || write.Subresource == "":
+			parts++ // what schedulers and kubelets write to Pods is told as stages Schedule and Run
 		}
 	}
-	if hidden == 1 {
-		w.line(row{prefix: indent, bar: w.bar(0), text: "1 later write by a part of the cluster (-v to see)", color: dim}, 0)
-	} else if hidden > 1 {
-		text := fmt.Sprintf("%d later writes by parts of the cluster (-v to see)", hidden)
-		w.line(row{prefix: indent, bar: w.bar(0), text: text, color: dim}, 0)
+	w.count(parts, "1 later write by a part of the cluster", "%d later writes by parts of the cluster", indent)
+	w.count(unknown, "1 later revision in etcd that no identity ties to its request", "%d later revisions in etcd that no identity ties to their requests", indent)
+}
+
+// count tells how many writes are not shown.
+func (w *treeWriter) count(n int, one, many, indent string) {
+	text := one
+	switch {
+	case n == 0:
+		return
+	case n > 1:
+		text = fmt.Sprintf(many, n)
+	}
+	w.line(row{prefix: indent, bar: w.bar(0), text: text + " (-v to see)", color: dim}, 0)
+}
+
+// write tells one write after the creating one.
+func (w *treeWriter) write(o *trail.Object, write trail.Write, indent string) {
+	text := fmt.Sprintf("write: %s %s by %s", write.Verb, what(o, write), lastPart(write.User))
+	if !write.Seen() {
+		text = "write: " + what(o, write) + " by a request that no identity ties to it"
+	}
+	if write.ResourceVersion != "" {
+		text += ", resourceVersion " + write.ResourceVersion
+	}
+	r := row{at: write.Received, took: write.Took, prefix: indent, bar: w.bar(write.Took), text: text, color: bold}
+	if failed := write.Failed(); failed != nil {
+		r.text += fmt.Sprintf("\n✗ %d %s: %s", failed.Stage, failed.Stage, failureWords(*failed.Failure()))
+		r.color = red
+	}
+	w.line(r, 0)
+	if w.options.Verbose {
+		w.stages(write.Stages, indent+"   ", true, &trail.Object{Created: write})
 	}
 }
 
