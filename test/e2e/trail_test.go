@@ -77,6 +77,30 @@ var _ = Describe("podtrail trail", func() {
 		Expect(text).To(MatchRegexp(`pulled in \S+ m?s`), "the pull time")
 	})
 
+	It("shows every stage of a Pod with a generated name where the audit policy keeps no bodies", func(ctx context.Context) {
+		ns := namespace(ctx, nil)
+		kubectl("create", "deployment", "quiet", "-n", ns, "--image="+image).succeeds()
+		Eventually(ctx, func(g Gomega) {
+			var shown trail.Trail
+			g.Expect(json.Unmarshal([]byte(podtrail("trail", "deployment/quiet", "-n", ns, "-o", "json").succeeds()), &shown)).To(Succeed())
+			var pod *trail.Object
+			shown.Walk(func(object *trail.Object) {
+				if object.Subject.Kind == "Pod" {
+					pod = object
+				}
+			})
+			g.Expect(pod).NotTo(BeNil(), "a Pod in the trail")
+			var stages []trail.Stage
+			for _, entry := range entries(pod) {
+				if len(entry.Observations) > 0 {
+					stages = append(stages, entry.Stage)
+				}
+			}
+			g.Expect(stages).To(ContainElements(podStages), "stages of Pod %s", pod.Subject.Name)
+			g.Expect(pod.Created.User).To(HaveSuffix(":replicaset-controller"))
+		}, soon, poll).Should(Succeed())
+	})
+
 	It("shows a refused Pod, where it was refused and why, and ends with 1", func() {
 		kubectl("apply", "-f", sample("pod-without-limit.yaml"), "-n", demo).failsWith(1)
 		var result result
