@@ -54,7 +54,7 @@ func (o *options) bind(flags *flag.FlagSet) {
 	flags.StringVar(&o.etcdPrefix, "etcd-prefix", "/registry", "The API server's --etcd-prefix.")
 	flags.StringVar(&o.cniResults, "cni-results", "", "Directory of libcni's cached results. Empty: they are not read.")
 	flags.StringVar(&o.ociBundles, "oci-bundles", "", "Directory of the bundles of containerd's shims. Empty: they are not read.")
-	flags.Int64Var(&o.bufferBytes, "buffer-bytes", 40<<20, "How much evidence to hold, of all sources together, packed, in bytes; the oldest of each source goes first.")
+	flags.Int64Var(&o.bufferBytes, "buffer-bytes", 24<<20, "How much evidence to hold, of all sources together, packed, in bytes; the oldest of each source goes first.")
 	flags.StringVar(&o.metricsBindAddress, "metrics-bind-address", ":8443", "Address for metrics and evidence: TLS, for authenticated callers only.")
 	flags.StringVar(&o.probeBindAddress, "health-probe-bind-address", ":8081", "Address for /healthz and /readyz.")
 }

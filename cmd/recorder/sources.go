@@ -19,10 +19,10 @@ import (
 // pending is the share of spans that wait for the one that says what their trace is about.
 const pending = "pending spans"
 
-// shares say how the sources that are switched on divide the memory among each other. Audit events are the largest and
-// the first that a trail needs; the rest follows what 5,000 Pods took: see docs/recorder.md.
+// shares say how the sources that are switched on divide the memory among each other. They follow what 5,000 Pods took,
+// see docs/recorder.md, with more for audit events than that: they are what a trail needs first.
 var shares = map[string]int64{
-	source.Audit: 12, source.Span: 5, pending: 2, source.Etcd: 6, source.Lease: 1, source.CNI: 1, source.OCI: 1,
+	source.Audit: 8, source.Span: 10, pending: 3, source.Etcd: 4, source.Lease: 1, source.CNI: 1, source.OCI: 1,
 }
 
 // sources are those of one recorder, and what runs to fill them.

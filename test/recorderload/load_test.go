@@ -138,7 +138,7 @@ func startRecorder(t *testing.T, dir string, config *rest.Config, etcd string) *
 	run := exec.CommandContext(context.WithoutCancel(t.Context()), program, "--kubeconfig="+kubeconfig, "--node-name=control-plane",
 		"--audit-log="+filepath.Join(dir, "audit.log"), "--etcd-endpoint="+etcd, "--otlp-bind-address="+otlpAddress,
 		"--metrics-bind-address="+serveAddress, "--health-probe-bind-address=0")
-	run.Env = append(os.Environ(), "GOMEMLIMIT=72MiB")
+	run.Env = append(os.Environ(), "GOMEMLIMIT=50MiB", "GOGC=50")
 	run.Stdout, run.Stderr = &said, &said
 	must(t, run.Start())
 	t.Cleanup(func() {
