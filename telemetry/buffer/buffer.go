@@ -42,7 +42,8 @@ type Stats struct {
 
 // Buffer is safe for concurrent use. Make one with New.
 type Buffer struct {
-	limit int64
+	limit   int64
+	dropped func(Entry)
 
 	mu      sync.Mutex
 	entries []Entry // the oldest first
@@ -53,6 +54,21 @@ type Buffer struct {
 // New returns an empty buffer that holds at most limit bytes, the overhead of its entries included.
 func New(limit int64) *Buffer {
 	return &Buffer{limit: limit}
+}
+
+// OnDrop has f called with each entry that goes to make room. It must be set before the first Add, and must not call the
+// buffer.
+func (b *Buffer) OnDrop(f func(Entry)) { b.dropped = f }
+
+// DropOldest lets the oldest entry go as if room were needed; false if there is none.
+func (b *Buffer) DropOldest() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.entries) == 0 {
+		return false
+	}
+	b.dropOldest()
+	return true
 }
 
 // Add keeps the entry and lets the oldest ones go until the bound holds again. An entry that is larger than the
@@ -66,6 +82,9 @@ func (b *Buffer) Add(e Entry) {
 	}
 	if size > b.limit {
 		b.stats.Dropped++
+		if b.dropped != nil {
+			b.dropped(e)
+		}
 		return
 	}
 	for b.stats.Bytes+size > b.limit {
@@ -85,6 +104,9 @@ func (b *Buffer) dropOldest() {
 	b.stats.Bytes -= sizeOf(oldest)
 	b.stats.Dropped++
 	b.stats.Since = oldest.Time
+	if b.dropped != nil {
+		b.dropped(oldest)
+	}
 }
 
 // Stats returns the present figures.

@@ -164,3 +164,23 @@ func TestConcurrentUse(t *testing.T) {
 		t.Errorf("kept %d and dropped %d, want 500 and %d", got.Kept, got.Dropped, writers*each-500)
 	}
 }
+
+func TestOnDropIsToldOfAllThatGoes(t *testing.T) {
+	const one = 100 + entryOverhead
+	b := New(2 * one)
+	var dropped []int
+	b.OnDrop(func(e Entry) { dropped = append(dropped, e.Time.Second()) })
+	b.Add(entry("", 1, 100))
+	b.Add(entry("", 2, 100))
+	b.Add(entry("", 3, 100))
+	b.Add(entry("", 4, 3*one)) // larger than the buffer
+	if !b.DropOldest() || !b.DropOldest() || b.DropOldest() {
+		t.Error("DropOldest: want true as often as there are entries, which is twice")
+	}
+	if diff := cmp.Diff([]int{1, 4, 2, 3}, dropped); diff != "" {
+		t.Errorf("dropped (-want +got):\n%s", diff)
+	}
+	if got := b.Stats(); got.Kept != 0 || got.Bytes != 0 || got.Dropped != 4 {
+		t.Errorf("Stats are %+v, want nothing kept and 4 dropped", got)
+	}
+}

@@ -39,7 +39,7 @@ type Reason struct {
 // Row is the verdicts on some nodes.
 type Row struct {
 	// Nodes are indexes in Matrix.Nodes.
-	Nodes []int `json:"nodes"`
+	Nodes Indexes `json:"nodes"`
 	// Looked says that the scheduler looked at these nodes; of a large cluster it looks at a part (sampling), and a
 	// PreFilter plugin can exclude nodes.
 	Looked bool `json:"looked"`

@@ -4,7 +4,6 @@ package observe
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"iter"
 	"sync"
@@ -23,8 +22,10 @@ import (
 )
 
 const (
-	// pendingShare is the part of the memory that may be taken by what was seen and is not yet recorded.
+	// pendingShare is the part of the memory that may be taken by what was seen and is not yet recorded, namesShare the part
+	// for the names of nodes.
 	pendingShare = 4
+	namesShare   = 8
 	// maxPending bounds how many such things there are.
 	maxPending = 4096
 	// smallBytes is about what a move, a victim or a binding takes until it is recorded.
@@ -38,6 +39,7 @@ type Recorder struct {
 	started time.Time
 	tracer  trace.Tracer // nil if spans go nowhere
 	kept    *buffer.Buffer
+	names   *nodeSets
 	queue   *queue
 	budget  budget
 
@@ -61,10 +63,12 @@ type pending struct {
 func NewRecorder(limit int64, tracer trace.Tracer) *Recorder {
 	r := &Recorder{
 		limit: limit, started: time.Now(), tracer: tracer,
-		kept:     buffer.New(limit - limit/pendingShare),
+		kept:     buffer.New(limit - limit/pendingShare - limit/namesShare),
+		names:    &nodeSets{},
 		pending:  make(chan pending, maxPending),
 		bindings: map[types.UID]*binding{}, profiles: map[string]*profile{},
 	}
+	r.kept.OnDrop(func(e buffer.Entry) { r.names.release(e.Data) })
 	r.queue = &queue{waiting: &waiting{pods: map[types.UID]waiter{}}, report: r.moved}
 	return r
 }
@@ -110,12 +114,15 @@ func (r *Recorder) keepAttempt(ctx context.Context, a *attempt) {
 }
 
 func (r *Recorder) keep(record decision.Record) {
-	data, err := json.Marshal(record)
+	most := r.limit / namesShare
+	data, err := r.names.pack(record, most)
 	if err != nil { // a Record has nothing that cannot be encoded
 		r.missed.Add(1)
 		return
 	}
 	r.kept.Add(buffer.Entry{Namespace: record.Pod.Namespace, Time: record.Time, Data: data})
+	for r.names.held() > most && r.kept.DropOldest() { // until the last record of an old set has gone
+	}
 }
 
 // beginBinding records the attempt that placed a Pod, and awaits its binding cycle.
@@ -164,7 +171,7 @@ func (r *Recorder) Status() source.Status {
 	stats := r.kept.Stats()
 	status := source.Status{
 		Source: source.Decision, Since: r.started.UTC(),
-		Kept: stats.Kept, KeptBytes: stats.Bytes, Dropped: stats.Dropped,
+		Kept: stats.Kept, KeptBytes: stats.Bytes + r.names.held(), Dropped: stats.Dropped,
 	}
 	if stats.Dropped > 0 {
 		status.Since = stats.Since
@@ -180,7 +187,8 @@ func (r *Recorder) Status() source.Status {
 func (r *Recorder) Records(match func(namespace string) bool) iter.Seq[source.Record] {
 	return func(yield func(source.Record) bool) {
 		for entry := range r.kept.Entries(match) {
-			if !yield(source.Record{Source: source.Decision, Data: entry.Data}) {
+			data, ok := r.names.unpack(entry.Data)
+			if ok && !yield(source.Record{Source: source.Decision, Data: data}) {
 				return
 			}
 		}

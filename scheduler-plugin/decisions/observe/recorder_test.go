@@ -5,6 +5,7 @@ package observe
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -28,10 +29,16 @@ func TestMemoryIsBounded(t *testing.T) {
 	const limit = 1 << 20
 	r := NewRecorder(limit, nil)
 	begin := time.Date(2026, 5, 4, 10, 0, 0, 0, time.UTC)
+	const same = 7 // the nodes change often
+	nodesOf := func(i int) []string { return slices.Repeat([]string{fmt.Sprintf("node-%04d", i/same)}, 200) }
+	var nodes []string
 	record := func(i int) decision.Record {
+		if i%same == 0 || nodes == nil {
+			nodes = nodesOf(i)
+		}
 		return decision.Record{
 			Pod: decision.Pod{Namespace: "demo", Name: "web", UID: "u"}, Time: begin.Add(time.Duration(i) * time.Second),
-			Attempt: &decision.Attempt{Number: i, Message: strings.Repeat("x", 10<<10)},
+			Attempt: &decision.Attempt{Number: i, Message: strings.Repeat("x", 10<<10), Matrix: decision.Matrix{Nodes: nodes}},
 		}
 	}
 	const attempts = 1000
@@ -47,12 +54,15 @@ func TestMemoryIsBounded(t *testing.T) {
 		t.Fatalf("Status %+v: want records that had to go, and things that were missed", status)
 	}
 	var numbers []int
-	for record := range r.Records(all) {
-		d, err := source.DecodeDecision(record)
+	for served := range r.Records(all) {
+		d, err := source.DecodeDecision(served)
 		if err != nil {
 			t.Fatalf("Decoding a record: %v", err)
 		}
 		numbers = append(numbers, d.Attempt.Number)
+		if diff := cmp.Diff(nodesOf(d.Attempt.Number), d.Attempt.Matrix.Nodes); diff != "" {
+			t.Fatalf("Nodes of attempt %d (-want +got):\n%s", d.Attempt.Number, diff)
+		}
 	}
 	if len(numbers) < 2 || numbers[len(numbers)-1] != attempts || numbers[0] != attempts-len(numbers)+1 {
 		t.Errorf("Attempts %v are kept, want the last ones of the Pod, without a gap", numbers)

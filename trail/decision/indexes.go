@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package decision
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// maxIndex bounds an index that is read, so that a short text cannot ask for all memory. Kubernetes supports 5,000 nodes.
+const maxIndex = 1 << 20
+
+// Indexes are positions in Matrix.Nodes. In JSON they are one text of numbers and ranges, as "0-419,421": nodes with equal
+// verdicts mostly stand beside each other. An array of numbers is read too; recordings of podtrail 0.1.0 have it.
+type Indexes []int
+
+// MarshalJSON writes the text.
+func (x Indexes) MarshalJSON() ([]byte, error) {
+	out := []byte{'"'}
+	for i := 0; i < len(x); {
+		last := i
+		for last+1 < len(x) && x[last+1] == x[last]+1 {
+			last++
+		}
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = strconv.AppendInt(out, int64(x[i]), 10)
+		if last > i {
+			out = strconv.AppendInt(append(out, '-'), int64(x[last]), 10)
+		}
+		i = last + 1
+	}
+	return append(out, '"'), nil
+}
+
+// UnmarshalJSON reads the text or an array. The error says which part is neither a number nor a range.
+func (x *Indexes) UnmarshalJSON(data []byte) error {
+	if len(data) > 0 && data[0] == '[' {
+		return json.Unmarshal(data, (*[]int)(x))
+	}
+	var text string
+	if err := json.Unmarshal(data, &text); err != nil {
+		return fmt.Errorf(`indexes are %s, want a text such as "0-2,5": %w`, data, err)
+	}
+	*x = nil
+	if text == "" {
+		return nil
+	}
+	for part := range strings.SplitSeq(text, ",") {
+		first, last, isRange := strings.Cut(part, "-")
+		if !isRange {
+			last = first
+		}
+		from, fromErr := strconv.Atoi(first)
+		to, toErr := strconv.Atoi(last)
+		if fromErr != nil || toErr != nil || from < 0 || to < from || to > maxIndex || len(*x) > maxIndex {
+			return fmt.Errorf("indexes %q: %q is neither a number nor a range of numbers from 0 to %d", text, part, maxIndex)
+		}
+		for i := from; i <= to; i++ {
+			*x = append(*x, i)
+		}
+	}
+	return nil
+}
