@@ -50,13 +50,8 @@ func (x *Indexes) UnmarshalJSON(data []byte) error {
 		return nil
 	}
 	for part := range strings.SplitSeq(text, ",") {
-		first, last, isRange := strings.Cut(part, "-")
-		if !isRange {
-			last = first
-		}
-		from, fromErr := strconv.Atoi(first)
-		to, toErr := strconv.Atoi(last)
-		if fromErr != nil || toErr != nil || from < 0 || to < from || to > maxIndex || len(*x) > maxIndex {
+		from, to, ok := parseRange(part)
+		if !ok || len(*x) > maxIndex {
 			return fmt.Errorf("indexes %q: %q is neither a number nor a range of numbers from 0 to %d", text, part, maxIndex)
 		}
 		for i := from; i <= to; i++ {
@@ -64,4 +59,15 @@ func (x *Indexes) UnmarshalJSON(data []byte) error {
 		}
 	}
 	return nil
+}
+
+// parseRange reads "5" or "0-419".
+func parseRange(part string) (from, to int, ok bool) {
+	first, last, isRange := strings.Cut(part, "-")
+	if !isRange {
+		last = first
+	}
+	from, fromErr := strconv.Atoi(first)
+	to, toErr := strconv.Atoi(last)
+	return from, to, fromErr == nil && toErr == nil && 0 <= from && from <= to && to <= maxIndex
 }
