@@ -11,6 +11,8 @@ done
 
 KIND_PODS=${KIND_PODS:-100}
 ROUNDS=${ROUNDS:-3}
+# How many Pods there are when podtrail trail is timed.
+TRAIL_PODS=${TRAIL_PODS:-100}
 # The audit policy has bodies of this namespace's Pods.
 SPACE=default
 # Seconds to let the nodes come to rest after a change.
@@ -167,9 +169,10 @@ for run in $(seq $((2 * ROUNDS))); do
 	remove_pods
 done
 [ "$mode" = on ] || switch on >&2
+KIND_PODS=$TRAIL_PODS
 run_pods >/dev/null
 echo
-echo "| with $KIND_PODS Pods there | s |"
+echo "| with $TRAIL_PODS Pods there | s |"
 echo "|---|---|"
 trail_times
 remove_pods

@@ -21,13 +21,18 @@ import (
 // pullSpan is what containerd calls its part of a pull.
 const pullSpan = "runtime.v1.ImageService/PullImage"
 
-var _ = Describe("A Pod's trail agrees with", func() {
+var _ = Describe("A Pod's trail agrees with", Ordered, func() {
+	// New Pods: of older ones, a recorder that another spec has restarted knows only a part. Not in a namespace of the
+	// spec's own, because the audit policy keeps no bodies there.
+	BeforeAll(func(ctx context.Context) {
+		kubectl("delete", "pods", "-n", demo, "-l", "app in (nginx, web)", "--wait=true").succeeds()
+		for _, app := range []string{"nginx", "web"} {
+			Eventually(ctx, func(ctx context.Context) []corev1.Pod { return pods(ctx, demo, app) }, soon, poll).
+				Should(And(HaveLen(3), HaveEach(Satisfy(isReady))), "the Pods of app %s", app)
+		}
+	})
+
 	DescribeTable("the time that the Pod took, the API server, its node and its kubelet", func(ctx context.Context, app string) {
-		// New Pods: of older ones, a recorder that another spec has restarted knows only a part. Not in a namespace of the
-		// spec's own, because the audit policy keeps no bodies there.
-		kubectl("delete", "pods", "-n", demo, "-l", "app="+app, "--wait=true").succeeds()
-		Eventually(ctx, func(ctx context.Context) []corev1.Pod { return pods(ctx, demo, app) }, soon, poll).
-			Should(And(HaveLen(3), HaveEach(Satisfy(isReady))), "the Pods of app %s", app)
 		pulls := 0
 		for _, pod := range pods(ctx, demo, app) {
 			By("asking for the trail of Pod " + pod.Name)

@@ -131,6 +131,7 @@ func run(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
+	defer board.empty.stop()
 	begin := time.Now()
 	results, err := (&bench{board: board, manager: manager, options: o}).all(ctx)
 	if len(results) > 0 {

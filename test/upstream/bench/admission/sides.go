@@ -30,12 +30,18 @@ const (
 	validatingWebhook = "validating webhook"
 	bothWebhooks      = "both webhooks"
 
+	// The least that a webhook can cost: see empty.go.
+	emptyMutating   = "empty mutating webhook"
+	emptyValidating = "empty validating webhook"
+
 	mutatingPolicy   = "mutating policies (CEL)"
 	validatingPolicy = "validating policies (CEL)"
 	bothPolicies     = "all policies (CEL)"
 )
 
-var sides = []string{none, mutatingWebhook, mutatingPolicy, validatingWebhook, validatingPolicy, bothWebhooks, bothPolicies}
+var sides = []string{
+	none, mutatingWebhook, emptyMutating, mutatingPolicy, validatingWebhook, emptyValidating, validatingPolicy, bothWebhooks, bothPolicies,
+}
 
 // wanted tells which objects a side needs: by the start of their kind, such as MutatingWebhook.
 func wanted(side string) []string {
@@ -75,11 +81,12 @@ type switchboard struct {
 	namespace string
 	// objects are the webhook configurations and the policies with their bindings.
 	objects []*unstructured.Unstructured
+	empty   *emptyWebhook
 }
 
 // newSwitchboard installs what all sides share, the Service and the policies' parameters, and reads the rest.
 func newSwitchboard(ctx context.Context, c client.Client, config string, webhookPort int) (*switchboard, error) {
-	s := &switchboard{client: c, namespace: "bench-admission"}
+	s := &switchboard{client: c, namespace: "bench-admission", empty: startEmptyWebhook()}
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
 		Name: s.namespace, Labels: map[string]string{podtrailv1alpha1.AdmissionLabelKey: podtrailv1alpha1.AdmissionEnabled},
 	}}
@@ -110,6 +117,11 @@ func (s *switchboard) turnTo(ctx context.Context, side string) error {
 	for _, obj := range s.objects {
 		isWanted := slices.ContainsFunc(wanted(side), func(kind string) bool { return strings.HasPrefix(obj.GetKind(), kind) })
 		if err := s.put(ctx, obj, isWanted); err != nil {
+			return fmt.Errorf("turning to %s: %w", side, err)
+		}
+	}
+	for _, of := range []string{emptyMutating, emptyValidating} {
+		if err := s.putEmpty(ctx, of, of == side); err != nil {
 			return fmt.Errorf("turning to %s: %w", side, err)
 		}
 	}
@@ -157,9 +169,12 @@ func (s *switchboard) behavesLike(ctx context.Context, side string) error {
 	if refused := apierrors.IsForbidden(err) || apierrors.IsInvalid(err); refused != validates(side) || err != nil && !refused {
 		return fmt.Errorf("a Pod without a limit is refused: %v (%w)", refused, err)
 	}
-	good := s.pod()
+	good, calls := s.pod(), s.empty.calls.Load()
 	if err := s.client.Create(ctx, good, client.DryRunAll); err != nil {
 		return err
+	}
+	if called := s.empty.calls.Load() > calls; called != (side == emptyMutating || side == emptyValidating) {
+		return fmt.Errorf("the empty webhook is called: %v", called)
 	}
 	if changed := len(good.Spec.InitContainers) > 0; changed != mutates(side) {
 		return fmt.Errorf("a Pod is given the sidecar: %v", changed)
