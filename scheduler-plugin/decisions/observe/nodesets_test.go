@@ -4,6 +4,7 @@ package observe
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -84,4 +85,41 @@ func TestANodeSetIsKeptOnceAndAsLongAsItIsNeeded(t *testing.T) {
 	if held := sets.held(); held != 0 || len(sets.sets) != 0 {
 		t.Errorf("%d bytes in %d sets are held after all records have gone", held, len(sets.sets))
 	}
+}
+
+// BenchmarkPack5000 encodes an attempt on 5,000 nodes and reports how many bytes of it are kept and how many are served.
+func BenchmarkPack5000(b *testing.B) {
+	const nodes, looked = 5000, 500
+	matrix := decision.Matrix{
+		Filters: []decision.Filter{{Plugin: "NodeResourcesFit"}, {Plugin: "ImageZone"}},
+		Rows: []decision.Row{
+			{Looked: true, Verdicts: []decision.Verdict{decision.Passes, decision.Passes}},
+			{Verdicts: []decision.Verdict{decision.NotAsked, decision.NotAsked}},
+		},
+		Scores: []decision.Score{{Plugin: "NodeResourcesFit", Weight: 1}, {Plugin: "ImageZone", Weight: 2}},
+	}
+	for i := range nodes {
+		matrix.Nodes = append(matrix.Nodes, fmt.Sprintf("node-%04d.zone-%d.example", i, i%3))
+		if i >= looked {
+			matrix.Rows[1].Nodes = append(matrix.Rows[1].Nodes, i)
+			continue
+		}
+		matrix.Rows[0].Nodes = append(matrix.Rows[0].Nodes, i)
+		matrix.Scored = append(matrix.Scored, i)
+		for s := range matrix.Scores {
+			matrix.Scores[s].Normalised = append(matrix.Scores[s].Normalised, int64(i%101))
+		}
+	}
+	record := attemptOn(matrix)
+	var sets nodeSets
+	var kept []byte
+	for b.Loop() {
+		var err error
+		if kept, err = sets.pack(record, ample); err != nil {
+			b.Fatal(err)
+		}
+	}
+	served, _ := sets.unpack(kept)
+	b.ReportMetric(float64(len(kept)), "B-kept")
+	b.ReportMetric(float64(len(served)), "B-served")
 }
