@@ -96,8 +96,7 @@ func timeAgrees(shown trail.Trail, object *trail.Object, pod *corev1.Pod) {
 	Expect(sum).To(BeNumerically("~", whole, whole/100), "the stages' times sum to the whole of Pod %s", pod.Name)
 	for _, condition := range pod.Status.Conditions {
 		if condition.Type == corev1.PodReady {
-			// The kubelet dates it to the second and writes it afterwards; two loaded processors can take seconds for that.
-			Expect(object.ReadyAt).To(BeTemporally("~", condition.LastTransitionTime.Time, 5*time.Second), "when Pod %s became Ready", pod.Name)
+			Expect(object.ReadyAt).To(BeTemporally("~", condition.LastTransitionTime.Time, 2*time.Second), "when Pod %s became Ready", pod.Name)
 		}
 	}
 }
@@ -162,7 +161,7 @@ func quotasAgree(run []trail.Observation, pod *corev1.Pod) {
 // pullsAgree compares the time of the runtime's spans with what the kubelet's events say, and returns how many.
 func pullsAgree(ctx context.Context, run []trail.Observation, pod *corev1.Pod) (compared int) {
 	GinkgoHelper()
-	const asking = time.Second // two requests to the runtime, on a loaded machine
+	const asking = 300 * time.Millisecond
 	var spans []time.Duration
 	for _, o := range run {
 		if name, _ := o.Fact(trail.FactSpan); name == pullSpan {
