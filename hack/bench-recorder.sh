@@ -114,7 +114,7 @@ trail_times() {
 		printf '| podtrail trail %s | ' "${reference%load-*}"
 		for _ in 1 2 3 4 5; do
 			begun=$(date +%s%N)
-			"$BIN/podtrail" trail "$reference" -n "$SPACE" >/dev/null 2>&1
+			"$BIN/podtrail" trail "$reference" -n "$SPACE" >/dev/null
 			echo $((($(date +%s%N) - begun) / 1000000))
 		done | sort -n | awk 'NR == 3 { printf "%.2f |\n", $1 / 1000 }'
 	done

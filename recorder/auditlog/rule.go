@@ -3,12 +3,13 @@
 package auditlog
 
 import (
-	"net/url"
 	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
+
+	"podtrail.dev/podtrail/trail/source"
 )
 
 // event is the part of an audit.k8s.io/v1 Event that decides whether it is kept.
@@ -50,15 +51,9 @@ var kept = map[schema.GroupResource][]string{
 // keep says whether a trail can need the event. An event of the stage RequestReceived is not needed: a later event
 // with the same Audit-ID says all of it again. A dry run writes nothing.
 func keep(e event) bool {
-	if e.ObjectRef == nil || e.Stage == auditv1.StageRequestReceived || !slices.Contains(writes, e.Verb) || e.dryRun() {
+	if e.ObjectRef == nil || e.Stage == auditv1.StageRequestReceived || !slices.Contains(writes, e.Verb) || source.DryRun(e.RequestURI) {
 		return false
 	}
 	subresources := kept[schema.GroupResource{Group: e.ObjectRef.APIGroup, Resource: e.ObjectRef.Resource}]
 	return slices.Contains(subresources, e.ObjectRef.Subresource)
-}
-
-// dryRun says that the request asked for nothing to be stored. A delete may ask in its body too, which is not looked at.
-func (e event) dryRun() bool {
-	at, err := url.ParseRequestURI(e.RequestURI)
-	return err == nil && at.Query().Has("dryRun")
 }

@@ -69,9 +69,10 @@ func TestLoad(t *testing.T) {
 	took := time.Since(begun)
 	statuses := waitFor(t, token, 3*pods)
 
-	cpu, rss := usage(t, recorder.Process.Pid)
+	cpu, rss, program := usage(t, recorder.Process.Pid)
 	t.Logf("%d Pods, each created, bound and updated, in %v: %.0f Pods per second", pods, took.Round(time.Second), float64(pods)/took.Seconds())
-	t.Logf("recorder: %.1f s of CPU, %.1f ms for each Pod; at most %.1f MB of memory", cpu.Seconds(), 1000*cpu.Seconds()/float64(pods), float64(rss)/1e6)
+	t.Logf("recorder: %.1f s of CPU, %.1f ms for each Pod; at most %.1f MB of memory, of which %.1f MB are pages of the program",
+		cpu.Seconds(), 1000*cpu.Seconds()/float64(pods), float64(rss)/1e6, float64(program)/1e6)
 	for _, s := range statuses {
 		t.Logf("source %s: %d records in %.1f MB, %d dropped, %d filtered, %d malformed", s.Source, s.Kept, float64(s.KeptBytes)/1e6, s.Dropped, s.Filtered, s.Malformed)
 		if s.Dropped != 0 || s.Malformed != 0 || s.LastError != "" {
@@ -288,8 +289,9 @@ func ask(ctx context.Context, client *http.Client, token string) ([]source.Statu
 	return statuses, json.Unmarshal(body, &statuses)
 }
 
-// usage is what a process has used: its time on a processor, and the most memory that it held at once in bytes.
-func usage(t *testing.T, pid int) (cpu time.Duration, peak int64) {
+// usage is what a process has used: its time on a processor, the most memory that it held at once, and how much of what it
+// holds now are pages of its program; in bytes.
+func usage(t *testing.T, pid int) (cpu time.Duration, peak, program int64) {
 	t.Helper()
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	must(t, err)
@@ -301,14 +303,15 @@ func usage(t *testing.T, pid int) (cpu time.Duration, peak int64) {
 	}
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	must(t, err)
+	sizes := map[string]int64{}
 	for line := range strings.Lines(string(status)) {
-		if value, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+		if name, value, _ := strings.Cut(line, ":"); strings.HasSuffix(value, " kB\n") {
 			kilobytes, err := strconv.ParseInt(strings.Fields(value)[0], 10, 64)
 			must(t, err)
-			peak = kilobytes << 10
+			sizes[name] = kilobytes << 10
 		}
 	}
-	return cpu, peak
+	return cpu, sizes["VmHWM"], sizes["RssFile"]
 }
 
 func must(t *testing.T, err error) {

@@ -13,7 +13,7 @@ import (
 const maxIndex = 1 << 20
 
 // Indexes are positions in Matrix.Nodes. In JSON they are one text of numbers and ranges, as "0-419,421": nodes with equal
-// verdicts mostly stand beside each other. An array of numbers is read too; recordings of podtrail 0.1.0 have it.
+// verdicts mostly stand beside each other. An array of numbers is read too: older recordings have it, as those in docs/recordings.
 type Indexes []int
 
 // MarshalJSON writes the text.

@@ -82,7 +82,7 @@ func decodeAudit(record Record) (auditv1.Event, error) {
 // newWrite takes what identifies the write; it returns false if the event is not one that a trail follows.
 func newWrite(event auditv1.Event, node string) (*write, bool) {
 	ref := event.ObjectRef
-	if ref == nil || methods[event.Verb] == "" || strings.Contains(event.RequestURI, "dryRun=") {
+	if ref == nil || methods[event.Verb] == "" || DryRun(event.RequestURI) {
 		return nil, false
 	}
 	kind := kinds[ref.APIGroup+"/"+ref.Resource]
@@ -109,6 +109,13 @@ func newWrite(event auditv1.Event, node string) (*write, bool) {
 		w.failedAt = w.refusingStage()
 	}
 	return w, true
+}
+
+// DryRun says that a request asked by its URI for nothing to be stored, so that it is no part of any object's way. A delete
+// can ask in its body too, which is not looked at.
+func DryRun(requestURI string) bool {
+	at, err := url.ParseRequestURI(requestURI)
+	return err == nil && at.Query().Has("dryRun")
 }
 
 // hadNoObject says that the answer was that there is no object of that name: the write belongs to no object's way, and
