@@ -27,7 +27,7 @@ import (
 
 // upstreams makes upstream's scheduler with its default profile, and an evaluator for it. Nothing is scheduled: the
 // framework alone is asked.
-func upstreams(t *testing.T) (framework.Framework, *Evaluator) {
+func upstreams(t testing.TB) (framework.Framework, *Evaluator) {
 	t.Helper()
 	ctx := t.Context()
 	defaults, err := latest.Default()
@@ -153,7 +153,7 @@ func TestAgreement(t *testing.T) {
 			t.Fatalf("Listing the nodes: %v", err)
 		}
 		want := askUpstream(t.Context(), t, inner, pod, infos)
-		seen := &Seen{Pod: pod, Nodes: taker.Take(infos)}
+		seen := &Seen{Pod: pod, Names: taker.Names(infos), Nodes: taker.Copies(infos)}
 		if len(want.Scores) > 0 {
 			seen.Chosen = "one of them"
 		}

@@ -26,7 +26,7 @@ import (
 type Evaluator struct {
 	columns
 	nodes *snapshot
-	names nodeNames
+	room  room
 
 	preFilters []fwk.PreFilterPlugin
 	filters    map[string]fwk.FilterPlugin
@@ -127,7 +127,7 @@ type answers struct {
 
 // evaluate asks every plugin. The error says why it could not be done to the end; a plugin that panics must not take
 // the scheduler with it.
-func (e *Evaluator) evaluate(ctx context.Context, seen *Seen, index map[string]int) (a *answers, took time.Duration, err error) {
+func (e *Evaluator) evaluate(ctx context.Context, seen *Seen) (a *answers, took time.Duration, err error) {
 	began := time.Now()
 	defer func() {
 		took = time.Since(began)
@@ -137,7 +137,7 @@ func (e *Evaluator) evaluate(ctx context.Context, seen *Seen, index map[string]i
 		}
 		e.nodes.set(nil, nil)
 	}()
-	e.nodes.set(seen.Nodes, index)
+	e.nodes.set(seen.Nodes, seen.Names.index)
 	state := framework.NewCycleState()
 	a = &answers{
 		skipped: sets.New[string](), whole: map[string]*fwk.Status{}, only: map[string]sets.Set[string]{},
@@ -146,7 +146,7 @@ func (e *Evaluator) evaluate(ctx context.Context, seen *Seen, index map[string]i
 	if err := e.filter(ctx, state, seen, a); err != nil {
 		return nil, 0, err
 	}
-	if nodes := seen.toScore(a, index); len(nodes) > 0 {
+	if nodes := seen.toScore(a); len(nodes) > 0 {
 		if err := e.score(ctx, state, seen.Pod, nodes, a); err != nil {
 			return nil, 0, err
 		}

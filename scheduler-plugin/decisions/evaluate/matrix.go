@@ -16,19 +16,18 @@ import (
 	"podtrail.dev/podtrail/trail/decision"
 )
 
-// Record makes the matrix of an attempt. With afresh it asks the plugins what the scheduler did not; otherwise why
-// says why not.
+// Record makes the matrix of an attempt. It asks the plugins what the scheduler did not if afresh is true and the nodes
+// were copied; otherwise why says why not. The matrix is valid until the next call, which uses its memory again.
 func (e *Evaluator) Record(ctx context.Context, seen *Seen, afresh bool, why string) (decision.Matrix, decision.Evaluation) {
-	e.names.update(seen.Nodes)
 	b := &builder{
-		columns: e.columns, seen: seen, index: e.names.index,
-		matrix:  decision.Matrix{Nodes: e.names.names},
+		columns: e.columns, seen: seen, room: &e.room,
+		matrix:  decision.Matrix{Nodes: seen.Names.names},
 		reasons: map[decision.Reason]int{}, rows: map[string]int{},
 	}
 	if afresh && len(seen.Nodes) > 0 {
 		var took time.Duration
 		var err error
-		if b.evaluated, took, err = e.evaluate(ctx, seen, b.index); err != nil {
+		if b.evaluated, took, err = e.evaluate(ctx, seen); err != nil {
 			why = err.Error()
 		}
 		b.evaluation.Took = took
@@ -43,30 +42,12 @@ func (e *Evaluator) Record(ctx context.Context, seen *Seen, afresh bool, why str
 	return b.matrix, b.evaluation
 }
 
-// nodeNames are the nodes of one attempt after another: mostly the same.
-type nodeNames struct {
-	names []string
-	index map[string]int
-}
-
-// update makes new ones if the nodes are others: matrices hold on to the old ones.
-func (n *nodeNames) update(nodes []fwk.NodeInfo) {
-	if slices.EqualFunc(nodes, n.names, func(node fwk.NodeInfo, name string) bool { return node.Node().Name == name }) {
-		return
-	}
-	*n = nodeNames{names: make([]string, len(nodes)), index: make(map[string]int, len(nodes))}
-	for i, node := range nodes {
-		n.names[i] = node.Node().Name
-		n.index[n.names[i]] = i
-	}
-}
-
 // builder joins what was seen with what was evaluated. What was seen counts.
 type builder struct {
 	columns
 	seen       *Seen
 	evaluated  *answers // nil if it was not done
-	index      map[string]int
+	room       *room
 	matrix     decision.Matrix
 	evaluation decision.Evaluation
 	reasons    map[decision.Reason]int
@@ -104,37 +85,65 @@ func (b *builder) addColumns() {
 
 // addRows gives nodes with equal verdicts one row.
 func (b *builder) addRows() {
-	statuses, looked := b.seen.byNode(b.index)
+	statuses, looked := b.seen.byNode(b.room)
 	verdicts := make([]decision.Verdict, len(b.matrix.Filters))
 	// Where nothing was evaluated and PreFilter left out no node, all nodes that passed have equal verdicts, and so have all
 	// that were never looked at.
-	equal := map[bool]int{} // the row, by whether the scheduler looked
 	plain := b.evaluated == nil && b.seen.PreFilterNodes == nil
-	var key []byte
+	const unknown = -1
+	passed, unseen := unknown, unknown // their rows
+	rows := cleared(&b.room.rows, len(b.matrix.Nodes))
 	for i, name := range b.matrix.Nodes {
+		equal := &unseen
+		if looked[i] {
+			equal = &passed
+		}
 		alike := plain && statuses[i].IsSuccess()
-		if row, known := equal[looked[i]]; alike && known {
-			b.matrix.Rows[row].Nodes = append(b.matrix.Rows[row].Nodes, i)
+		if alike && *equal != unknown {
+			rows[i] = *equal
 			continue
 		}
 		b.verdicts(verdicts, i, name, statuses[i], looked[i])
-		key = key[:0]
-		if looked[i] {
-			key = append(key, 1)
-		}
-		for _, v := range verdicts {
-			key = binary.AppendUvarint(key, uint64(v))
-		}
-		row, known := b.rows[string(key)]
-		if !known {
-			row = len(b.matrix.Rows)
-			b.rows[string(key)] = row
-			b.matrix.Rows = append(b.matrix.Rows, decision.Row{Looked: looked[i], Verdicts: slices.Clone(verdicts)})
-		}
-		b.matrix.Rows[row].Nodes = append(b.matrix.Rows[row].Nodes, i)
+		rows[i] = b.row(verdicts, looked[i])
 		if alike {
-			equal[looked[i]] = row
+			*equal = rows[i]
 		}
+	}
+	b.fillRows(rows)
+}
+
+// row returns the row with these verdicts.
+func (b *builder) row(verdicts []decision.Verdict, looked bool) int {
+	key := b.room.key[:0]
+	if looked {
+		key = append(key, 1)
+	}
+	for _, v := range verdicts {
+		key = binary.AppendUvarint(key, uint64(v))
+	}
+	b.room.key = key
+	row, known := b.rows[string(key)]
+	if !known {
+		row = len(b.matrix.Rows)
+		b.rows[string(key)] = row
+		b.matrix.Rows = append(b.matrix.Rows, decision.Row{Looked: looked, Verdicts: slices.Clone(verdicts)})
+	}
+	return row
+}
+
+// fillRows adds each node to its row.
+func (b *builder) fillRows(rows []int) {
+	count := make([]int, len(b.matrix.Rows))
+	for _, row := range rows {
+		count[row]++
+	}
+	free := cleared(&b.room.indexes, len(rows))
+	for row := range b.matrix.Rows {
+		b.matrix.Rows[row].Nodes = free[:0:count[row]]
+		free = free[count[row]:]
+	}
+	for node, row := range rows {
+		b.matrix.Rows[row].Nodes = append(b.matrix.Rows[row].Nodes, node)
 	}
 }
 

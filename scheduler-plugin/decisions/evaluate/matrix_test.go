@@ -26,7 +26,7 @@ func TestSeenAlone(t *testing.T) {
 		if err != nil {
 			t.Fatalf("Listing the nodes: %v", err)
 		}
-		seen := &Seen{Pod: randomPod(random), Nodes: infos, Skipped: sets.New("VolumeZone")}
+		seen := &Seen{Pod: randomPod(random), Names: new(Taker).Names(infos), Skipped: sets.New("VolumeZone")}
 		refusedBy := map[string]string{}
 		for _, node := range infos {
 			name := node.Node().Name

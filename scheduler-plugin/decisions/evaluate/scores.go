@@ -35,16 +35,21 @@ func (b *builder) addScores() {
 // seenScores takes the weights off what the scheduler computed: it tells weighted scores only.
 func (b *builder) seenScores() {
 	b.matrix.ScoresSeen = true
-	for _, node := range b.seen.Scored {
-		b.matrix.Scored = append(b.matrix.Scored, b.index[node.Name])
+	scored := len(b.seen.Scored)
+	b.matrix.Scored = cleared(&b.room.scored, scored)
+	next := 0
+	for i, node := range b.seen.Scored {
+		b.matrix.Scored[i], _ = b.seen.Names.find(node.Name, next)
+		next = b.matrix.Scored[i] + 1
 	}
 	weights := map[string]int64{}
 	for _, plugin := range b.scores {
 		weights[plugin.Name] = int64(plugin.Weight)
 	}
+	free := cleared(&b.room.scores, scored*len(b.seen.Scored[0].Scores))
 	for column, plugin := range b.seen.Scored[0].Scores {
 		score := decision.Score{Plugin: plugin.Name, Weight: max(1, weights[plugin.Name])}
-		score.Normalised = make([]int64, len(b.seen.Scored))
+		score.Normalised, free = free[:scored:scored], free[scored:]
 		for i, node := range b.seen.Scored {
 			score.Normalised[i] = node.Scores[column].Score / score.Weight
 		}

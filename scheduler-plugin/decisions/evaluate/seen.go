@@ -11,7 +11,9 @@ import (
 // Seen is what the scheduler computed in one attempt, as it passed by. Nothing changes it afterwards.
 type Seen struct {
 	Pod *corev1.Pod
-	// Nodes are copies of the snapshot's nodes, see Taker.
+	// Names are those of the snapshot's nodes, and Nodes copies of them; nil if the attempt is not to be evaluated. A Taker
+	// makes both.
+	Names Names
 	Nodes []fwk.NodeInfo
 	// Skipped are the plugins whose PreFilter found nothing to do.
 	Skipped sets.Set[string]
@@ -35,11 +37,13 @@ type Filtered struct {
 }
 
 // byNode returns the last answer on each node, and whether the scheduler looked at it, by the node's index.
-func (s *Seen) byNode(index map[string]int) (statuses []*fwk.Status, looked []bool) {
-	statuses, looked = make([]*fwk.Status, len(s.Nodes)), make([]bool, len(s.Nodes))
+func (s *Seen) byNode(r *room) (statuses []*fwk.Status, looked []bool) {
+	statuses, looked = cleared(&r.statuses, len(s.Names.names)), cleared(&r.looked, len(s.Names.names))
+	next := 0
 	for _, f := range s.Filtered {
-		if i, ok := index[f.Node]; ok {
+		if i, ok := s.Names.find(f.Node, next); ok {
 			statuses[i], looked[i] = f.Status, true
+			next = i + 1
 		}
 	}
 	return statuses, looked
@@ -47,11 +51,11 @@ func (s *Seen) byNode(index map[string]int) (statuses []*fwk.Status, looked []bo
 
 // toScore returns the nodes to score: those that the scheduler scored, in its order. If it scored none though it chose
 // one, they are all that no plugin refuses.
-func (s *Seen) toScore(a *answers, index map[string]int) []fwk.NodeInfo {
+func (s *Seen) toScore(a *answers) []fwk.NodeInfo {
 	if len(s.Scored) > 0 {
 		nodes := make([]fwk.NodeInfo, 0, len(s.Scored))
 		for _, scored := range s.Scored {
-			if i, ok := index[scored.Name]; ok {
+			if i, ok := s.Names.index[scored.Name]; ok {
 				nodes = append(nodes, s.Nodes[i])
 			}
 		}

@@ -6,50 +6,7 @@ import (
 	"fmt"
 
 	fwk "k8s.io/kube-scheduler/framework"
-	"k8s.io/kubernetes/pkg/scheduler/framework"
 )
-
-// Taker copies the nodes of the scheduler's snapshot so that they can be read after the cycle. It is used by the
-// scheduling goroutine alone.
-//
-// It costs a comparison for each node and a copy for each that has changed. A copy shares what the original points to,
-// and nothing writes there: between cycles the cache replaces a NodeInfo's whole content (Cache.UpdateSnapshot), and
-// within a cycle who wants to change one takes a NodeInfo.Snapshot.
-type Taker struct {
-	originals   []fwk.NodeInfo
-	generations []int64
-	copies      []fwk.NodeInfo
-}
-
-// Take returns copies of the nodes. They must not be changed.
-func (t *Taker) Take(nodes []fwk.NodeInfo) []fwk.NodeInfo {
-	if len(nodes) != len(t.originals) {
-		t.originals = make([]fwk.NodeInfo, len(nodes))
-		t.generations = make([]int64, len(nodes))
-		t.copies = make([]fwk.NodeInfo, len(nodes))
-	}
-	shared := true // with attempts that were taken before
-	for i, node := range nodes {
-		generation := node.GetGeneration()
-		if t.originals[i] == node && t.generations[i] == generation {
-			continue
-		}
-		if shared {
-			t.copies = append([]fwk.NodeInfo(nil), t.copies...)
-			shared = false
-		}
-		t.originals[i], t.generations[i], t.copies[i] = node, generation, copyOf(node)
-	}
-	return t.copies
-}
-
-func copyOf(node fwk.NodeInfo) fwk.NodeInfo {
-	if concrete, ok := node.(*framework.NodeInfo); ok {
-		content := *concrete
-		return &content
-	}
-	return node.Snapshot()
-}
 
 // snapshot is a fwk.SharedLister over copied nodes, for the framework that evaluates. Its nodes change only between
 // two evaluations.

@@ -27,12 +27,11 @@ type attempt struct {
 	profile *profile
 	told    decision.Attempt
 	seen    evaluate.Seen
-	// filtered has room for each node, once more for a node that is tried before all others.
-	filtered []evaluate.Filtered
-	next     atomic.Int64
+	// room is where seen.Filtered and seen.Scored are; next counts what is in room.filtered.
+	room *room
+	next atomic.Int64
 	// filterBegan and filterEnded enclose all filter calls.
-	filterBegan time.Time
-	filterEnded atomic.Int64 // nanoseconds since began
+	filterBegan, filterEnded time.Time
 	// span is set and read by the recorder's goroutine.
 	span trace.SpanContext
 }
@@ -57,10 +56,18 @@ func identity(pod *corev1.Pod) decision.Pod {
 	return decision.Pod{Namespace: pod.Namespace, Name: pod.Name, UID: string(pod.UID)}
 }
 
+// begin keeps the nodes. They are copied only if it seems that evaluation will be allowed.
+func (a *attempt) begin(nodes []fwk.NodeInfo) {
+	a.seen.Names = a.profile.taker.Names(nodes)
+	if a.profile.recorder.budget.allows(time.Now()) {
+		a.seen.Nodes = a.profile.taker.Copies(nodes)
+	}
+}
+
 // preFiltered keeps what PreFilter said.
 func (a *attempt) preFiltered(result *fwk.PreFilterResult, status *fwk.Status, narrowing sets.Set[string], state fwk.CycleState) {
 	a.seen.Skipped = state.GetSkipFilterPlugins()
-	a.filtered = make([]evaluate.Filtered, len(a.seen.Nodes)+1)
+	a.room = a.profile.rooms.get(a.seen.Names.Len())
 	a.filterBegan = time.Now()
 	if !result.AllNodes() {
 		a.seen.PreFilterNodes, a.seen.PreFilterPlugins = result.NodeNames, narrowing
@@ -72,10 +79,16 @@ func (a *attempt) preFiltered(result *fwk.PreFilterResult, status *fwk.Status, n
 
 // filteredNode keeps the answer of the filter plugins on one node. Many goroutines call it at once.
 func (a *attempt) filteredNode(node string, status *fwk.Status) {
-	if i := a.next.Add(1) - 1; int(i) < len(a.filtered) {
-		a.filtered[i] = evaluate.Filtered{Node: node, Status: status}
+	if i := a.next.Add(1) - 1; int(i) < len(a.room.filtered) {
+		a.room.filtered[i] = evaluate.Filtered{Node: node, Status: status}
 	}
-	a.filterEnded.Store(int64(time.Since(a.began)))
+}
+
+// filtered notes that no more nodes are filtered: the scheduler went on.
+func (a *attempt) filtered() {
+	if a.filterEnded.IsZero() {
+		a.filterEnded = time.Now()
+	}
 }
 
 // step adds an extension point that ran just now.
@@ -93,12 +106,11 @@ func newStep(name string, cycle, began time.Time, status *fwk.Status) decision.S
 
 // filterStep adds the filters, whose end is known only afterwards.
 func (a *attempt) filterStep() {
-	calls := min(int(a.next.Load()), len(a.filtered))
-	a.seen.Filtered = a.filtered[:calls]
-	if calls > 0 {
-		after := a.filterBegan.Sub(a.began)
+	a.filtered()
+	if calls := a.next.Load(); calls > 0 {
+		a.seen.Filtered = a.room.filtered[:min(int(calls), len(a.room.filtered))]
 		a.told.Steps = append(a.told.Steps, decision.Step{
-			Name: "Filter", After: after, Took: max(0, time.Duration(a.filterEnded.Load())-after),
+			Name: "Filter", After: a.filterBegan.Sub(a.began), Took: a.filterEnded.Sub(a.filterBegan),
 		})
 	}
 	slices.SortStableFunc(a.told.Steps, func(x, y decision.Step) int { return cmp.Compare(x.After, y.After) })
@@ -107,7 +119,17 @@ func (a *attempt) filterStep() {
 // scored keeps the weighted scores. The scheduler turns the list into a heap and a batch takes nodes off it, so it is
 // copied; the scores of a node are not changed.
 func (a *attempt) scored(scores []fwk.NodePluginScores) {
-	a.seen.Scored = append([]fwk.NodePluginScores(nil), scores...)
+	a.room.scored = append(a.room.scored[:0], scores...)
+	a.seen.Scored = a.room.scored
+}
+
+// recorded lets go of what is needed for the matrix only: the binding cycle can be long.
+func (a *attempt) recorded() {
+	a.seen, a.told.Matrix = evaluate.Seen{}, decision.Matrix{}
+	if a.room != nil {
+		a.profile.rooms.put(a.room)
+		a.room = nil
+	}
 }
 
 // failed keeps how the cycle ended without a node.
@@ -153,7 +175,10 @@ func (a *attempt) bytes() int64 {
 		perScored = 56
 		perScore  = 24
 	)
-	size := int64(fixed + perNode*len(a.seen.Nodes) + perAnswer*len(a.filtered) + perScored*len(a.seen.Scored))
+	size := int64(fixed + perNode*len(a.seen.Nodes))
+	if a.room != nil {
+		size += int64(perAnswer*len(a.room.filtered) + perScored*cap(a.room.scored))
+	}
 	if len(a.seen.Scored) > 0 {
 		size += int64(perScore * len(a.seen.Scored) * len(a.seen.Scored[0].Scores))
 	}

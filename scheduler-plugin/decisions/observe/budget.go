@@ -2,7 +2,10 @@
 
 package observe
 
-import "time"
+import (
+	"sync"
+	"time"
+)
 
 const (
 	// budgetShare is the part of one processor that evaluation gets in the long run.
@@ -11,14 +14,18 @@ const (
 	budgetMost = 100 * time.Millisecond
 )
 
-// budget keeps evaluation from taking the scheduler's processors. It is used by the recorder's goroutine alone.
+// budget keeps evaluation from taking the scheduler's processors. It is safe for concurrent use: the scheduler asks
+// whether it is worth while to copy the nodes, the recorder's goroutine before it evaluates.
 type budget struct {
+	mu      sync.Mutex
 	left    time.Duration
 	updated time.Time
 }
 
 // allows says whether there is time left to spend.
 func (b *budget) allows(now time.Time) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if b.updated.IsZero() {
 		b.left = budgetMost
 	} else {
@@ -28,4 +35,8 @@ func (b *budget) allows(now time.Time) bool {
 	return b.left > 0
 }
 
-func (b *budget) spend(took time.Duration) { b.left -= took }
+func (b *budget) spend(took time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.left -= took
+}

@@ -36,7 +36,7 @@ func (o *observed) RunPreFilterPlugins(ctx context.Context, state fwk.CycleState
 		return o.Framework.RunPreFilterPlugins(ctx, state, pod)
 	}
 	if nodes, err := o.SnapshotSharedLister().NodeInfos().List(); err == nil {
-		a.seen.Nodes = o.profile.taker.Take(nodes)
+		a.begin(nodes)
 	}
 	began := time.Now()
 	result, status, narrowing := o.Framework.RunPreFilterPlugins(ctx, state, pod)
@@ -69,6 +69,7 @@ func (o *observed) RunPostFilterPlugins(ctx context.Context, state fwk.CycleStat
 	if a == nil {
 		return o.Framework.RunPostFilterPlugins(ctx, state, pod, statuses)
 	}
+	a.filtered()
 	began := time.Now()
 	result, status := o.Framework.RunPostFilterPlugins(ctx, state, pod, statuses)
 	a.step("PostFilter", began, status)
@@ -81,11 +82,14 @@ func (o *observed) RunPostFilterPlugins(ctx context.Context, state fwk.CycleStat
 
 // RunPreScorePlugins runs if more than one node is left.
 func (o *observed) RunPreScorePlugins(ctx context.Context, state fwk.CycleState, pod *corev1.Pod, nodes []fwk.NodeInfo) *fwk.Status {
+	a := o.current.Load()
+	if a == nil {
+		return o.Framework.RunPreScorePlugins(ctx, state, pod, nodes)
+	}
+	a.filtered()
 	began := time.Now()
 	status := o.Framework.RunPreScorePlugins(ctx, state, pod, nodes)
-	if a := o.current.Load(); a != nil {
-		a.step("PreScore", began, status)
-	}
+	a.step("PreScore", began, status)
 	return status
 }
 

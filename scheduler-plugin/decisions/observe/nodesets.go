@@ -53,11 +53,20 @@ func (s *nodeSets) pack(record decision.Record, most int64) ([]byte, error) {
 			record.Attempt = &attempt
 		}
 	}
-	data, err := json.Marshal(record)
-	if err != nil {
+	out := packed(binary.AppendUvarint(nil, id))
+	if err := json.NewEncoder(&out).Encode(record); err != nil {
 		return nil, fmt.Errorf("encoding a decision: %w", err)
 	}
-	return append(binary.AppendUvarint(make([]byte, 0, len(data)+binary.MaxVarintLen64), id), data...), nil
+	return out, nil
+}
+
+// packed takes what an encoder writes, without the line's end. An encoder writes once, so nothing is allocated beside
+// what is kept.
+type packed []byte
+
+func (p *packed) Write(data []byte) (int, error) {
+	*p = slices.Concat(*p, bytes.TrimSuffix(data, []byte("\n")))
+	return len(data), nil
 }
 
 // unpack is the record as it is served; false if its set is gone, and so the record too.

@@ -30,6 +30,7 @@ type profile struct {
 	name      string
 	plugin    *decisions.DecisionRecorder
 	taker     evaluate.Taker
+	rooms     rooms
 	evaluator *evaluate.Evaluator
 	hints     []hint
 	recorder  *Recorder

@@ -15,7 +15,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	fwk "k8s.io/kube-scheduler/framework"
 
-	"podtrail.dev/podtrail/scheduler-plugin/decisions/evaluate"
 	"podtrail.dev/podtrail/telemetry/buffer"
 	"podtrail.dev/podtrail/trail/decision"
 	"podtrail.dev/podtrail/trail/source"
@@ -104,13 +103,13 @@ func (r *Recorder) submit(bytes int64, keep func(context.Context)) {
 // keepAttempt makes the attempt's matrix. It evaluates as often as the budget allows; while many Pods come at once, some
 // attempts are recorded as they were seen alone.
 func (r *Recorder) keepAttempt(ctx context.Context, a *attempt) {
-	afresh := r.budget.allows(time.Now())
+	afresh := a.seen.Nodes != nil && r.budget.allows(time.Now())
 	a.told.Matrix, a.told.Evaluation = a.profile.evaluator.Record(ctx, &a.seen, afresh,
 		"too many attempts at once: evaluation gets a fiftieth of one processor")
 	r.budget.spend(a.told.Evaluation.Took)
 	r.keep(decision.Record{Pod: a.pod, Scheduler: a.profile.name, Time: a.began.UTC(), Attempt: &a.told})
 	r.traceAttempt(ctx, a)
-	a.seen = evaluate.Seen{} // the binding cycle can be long; only told is needed then
+	a.recorded()
 }
 
 func (r *Recorder) keep(record decision.Record) {
