@@ -21,7 +21,7 @@ type preScoreState struct {
 	images     []image
 	totalBytes int64
 	// zoneParts is the zone part, 0 to wholePart, of each feasible zone; zoneOf are the nodes' zones.
-	zoneParts map[string]int64
+	zoneParts map[*zone]int64
 	zoneOf    nodeZones
 }
 
@@ -44,7 +44,7 @@ func (pl *ImageZone) PreScore(_ context.Context, cycleState fwk.CycleState, pod 
 		if err != nil {
 			return fwk.AsStatus(fmt.Errorf("listing the nodes of the snapshot: %w", err))
 		}
-		var counts map[string]int64
+		var counts map[*zone]int64
 		counts, state.zoneOf = pl.siblings.perZone(all, nodes, sibling{namespace: pod.Namespace, controller: controller.UID})
 		if state.zoneParts = zoneParts(counts); state.zoneParts != nil {
 			state.weights.zone = pl.weights.zone

@@ -38,44 +38,51 @@ func siblingOf(pod *corev1.Pod) (s sibling, ok bool) {
 type siblingCounts struct {
 	mu    sync.Mutex
 	nodes []countedNode
-	// zones has the number of nodes in each zone, pods that of Pods; neither holds a 0.
-	zones map[string]int64
-	pods  map[sibling]map[string]int64
-	// zoneOf is replaced, never changed, so that Score can read it without the lock. Reading it costs less than looking
-	// the label up, which lies somewhere else in memory for each node.
+	// zones has those with nodes.
+	zones map[string]*zone
+	// zoneOf is replaced, never changed, so that Score can read it without the lock.
 	zoneOf nodeZones
 }
 
-// nodeZones are the zones of all nodes of a snapshot, by the object that it holds; empty for a node without one.
-type nodeZones map[*corev1.Node]string
+// zone is a zone that has nodes. In a cycle it is told apart by its address: to look a name up costs a look at its text,
+// which lies somewhere else in memory for each node.
+type zone struct {
+	name  string
+	nodes int64
+	// pods has no 0.
+	pods map[sibling]int64
+}
+
+// nodeZones are the zones of all nodes of a snapshot, by the object that it holds; nil for a node without one.
+type nodeZones map[*corev1.Node]*zone
 
 // countedNode is what a node has added to the counts.
 type countedNode struct {
 	generation int64
 	node       *corev1.Node
-	zone       string
+	zone       *zone
 	pods       map[sibling]int64
 }
 
 func newSiblingCounts() *siblingCounts {
-	return &siblingCounts{zones: map[string]int64{}, pods: map[sibling]map[string]int64{}}
+	return &siblingCounts{zones: map[string]*zone{}}
 }
 
 // perZone returns how many siblings there are in each zone that has a feasible
 // node, on all of the zone's nodes: those on full nodes are in the zone, too. And
 // it returns in which zone each node is. Fewer than two zones leave nothing to
 // prefer; nil is returned then.
-func (c *siblingCounts) perZone(all, feasible []fwk.NodeInfo, want sibling) (map[string]int64, nodeZones) {
+func (c *siblingCounts) perZone(all, feasible []fwk.NodeInfo, want sibling) (map[*zone]int64, nodeZones) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.update(all)
-	counts := make(map[string]int64, len(c.zones))
+	counts := make(map[*zone]int64, len(c.zones))
 	for _, node := range feasible {
 		if len(counts) == len(c.zones) {
 			break
 		}
-		if zone := c.zoneOf[node.Node()]; zone != "" {
-			counts[zone] = c.pods[want][zone]
+		if z := c.zoneOf[node.Node()]; z != nil {
+			counts[z] = z.pods[want]
 		}
 	}
 	if len(counts) < 2 {
@@ -100,9 +107,10 @@ func (c *siblingCounts) update(nodes []fwk.NodeInfo) {
 			continue
 		}
 		others = others || c.nodes[i].node != node.Node()
-		c.add(c.nodes[i], -1)
-		c.nodes[i] = countNode(node)
-		c.add(c.nodes[i], 1)
+		before := c.nodes[i]
+		c.nodes[i] = c.count(node)
+		c.add(c.nodes[i], 1) // first, so that the zone stays the same if this is its only node
+		c.add(before, -1)
 	}
 	if others {
 		c.zoneOf = make(nodeZones, len(c.nodes))
@@ -114,30 +122,29 @@ func (c *siblingCounts) update(nodes []fwk.NodeInfo) {
 
 // add adds what a node holds, or with -1 takes it away.
 func (c *siblingCounts) add(node countedNode, times int64) {
-	if node.zone == "" {
+	z := node.zone
+	if z == nil {
 		return
 	}
-	addTo(c.zones, node.zone, times)
+	if z.nodes += times; z.nodes == 0 {
+		delete(c.zones, z.name)
+	}
 	for s, pods := range node.pods {
-		if c.pods[s] == nil {
-			c.pods[s] = map[string]int64{}
-		}
-		if addTo(c.pods[s], node.zone, times*pods); len(c.pods[s]) == 0 {
-			delete(c.pods, s)
+		if z.pods[s] += times * pods; z.pods[s] == 0 {
+			delete(z.pods, s)
 		}
 	}
 }
 
-// addTo adds to a count that is not held while it is 0.
-func addTo(counts map[string]int64, zone string, n int64) {
-	if counts[zone] += n; counts[zone] == 0 {
-		delete(counts, zone)
-	}
-}
-
-func countNode(node fwk.NodeInfo) countedNode {
+// count counts the Pods of a node. If the node is to be the first of its zone, the zone is made.
+func (c *siblingCounts) count(node fwk.NodeInfo) countedNode {
 	counted := countedNode{generation: node.GetGeneration(), node: node.Node()}
-	counted.zone = counted.node.Labels[corev1.LabelTopologyZone]
+	if name := counted.node.Labels[corev1.LabelTopologyZone]; name != "" {
+		if counted.zone = c.zones[name]; counted.zone == nil {
+			counted.zone = &zone{name: name, pods: map[sibling]int64{}}
+			c.zones[name] = counted.zone
+		}
+	}
 	for _, pod := range node.GetPods() {
 		if s, ok := siblingOf(pod.GetPod()); ok {
 			if counted.pods == nil {

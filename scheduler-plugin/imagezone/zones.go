@@ -8,7 +8,7 @@ package imagezone
 //
 // The grade depends on the difference alone, so one sibling too many weighs as
 // much among a hundred as among three: the spread stays even as it grows.
-func zoneParts(counts map[string]int64) map[string]int64 {
+func zoneParts(counts map[*zone]int64) map[*zone]int64 {
 	first := true
 	var fewest, most int64
 	for _, count := range counts {
@@ -21,9 +21,9 @@ func zoneParts(counts map[string]int64) map[string]int64 {
 	if fewest == most {
 		return nil
 	}
-	parts := make(map[string]int64, len(counts))
-	for zone, count := range counts {
-		parts[zone] = wholePart * (most - count) / (most - fewest)
+	parts := make(map[*zone]int64, len(counts))
+	for z, count := range counts {
+		parts[z] = wholePart * (most - count) / (most - fewest)
 	}
 	return parts
 }
