@@ -38,7 +38,7 @@ func newTestRecorder(t *testing.T) (*Recorder, *clocktesting.FakePassiveClock, f
 	clock := clocktesting.NewFakePassiveClock(testNow)
 	return New("controller", provider.Tracer("controller"), clock), clock, func() (trees []spans.Tree) {
 		t.Helper()
-		for record := range keeper.Records(func(namespace string) bool { return namespace == web.Namespace }) {
+		for record := range keeper.Records(func(namespace string, _ time.Time) bool { return namespace == web.Namespace }) {
 			var tree spans.Tree
 			if err := json.Unmarshal(record.Data, &tree); err != nil {
 				t.Fatal(err)

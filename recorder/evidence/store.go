@@ -94,8 +94,8 @@ func (s *Store) Status() source.Status {
 	}
 }
 
-// Records yields the kept records of the namespaces that match accepts, the oldest first.
-func (s *Store) Records(match func(namespace string) bool) iter.Seq[source.Record] {
+// Records yields the kept records that match accepts, the oldest first.
+func (s *Store) Records(match buffer.Match) iter.Seq[source.Record] {
 	return func(yield func(source.Record) bool) {
 		for entry := range s.kept.Entries(match) {
 			if !yield(source.Record{Source: s.name, Node: s.node, Data: entry.Data}) {

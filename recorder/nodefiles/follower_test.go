@@ -85,7 +85,7 @@ func (r *rig) want(kept int, filtered, malformed int64) {
 	if got.Kept != kept || got.Filtered != filtered || got.Malformed != malformed {
 		r.t.Errorf("%d kept, %d filtered, %d malformed, want %d, %d, %d", got.Kept, got.Filtered, got.Malformed, kept, filtered, malformed)
 	}
-	for record := range r.f.Records(func(namespace string) bool { return namespace == "demo" }) {
+	for record := range r.f.Records(func(namespace string, _ time.Time) bool { return namespace == "demo" }) {
 		if strings.Contains(string(record.Data), hidden) {
 			r.t.Errorf("kept the value that no record may hold: %s", record.Data)
 		}
@@ -194,7 +194,7 @@ func TestRecordsAreParsed(t *testing.T) {
 			r.write(tc.file, tc.content)
 			r.scan()
 			r.want(1, 0, 0)
-			for record := range r.f.Records(func(string) bool { return true }) {
+			for record := range r.f.Records(func(string, time.Time) bool { return true }) {
 				record.Source = tc.source
 				observations, err := source.Parse(record)
 				if err != nil || len(observations) != 1 {

@@ -89,7 +89,7 @@ func syncPod(trace byte, kind string) *tracev1.Span {
 func (r *rig) kept() []string {
 	r.t.Helper()
 	var out []string
-	for record := range r.r.Records(func(namespace string) bool { return namespace == "demo" }) {
+	for record := range r.r.Records(func(namespace string, _ time.Time) bool { return namespace == "demo" }) {
 		var spans source.Spans
 		if err := json.Unmarshal(record.Data, &spans); err != nil {
 			r.t.Fatal(err)
@@ -186,7 +186,7 @@ func TestNoQueryAndNoUnknownAttributeIsKept(t *testing.T) {
 	first.Events = []*tracev1.Span_Event{{Name: "limitedReadBody succeeded", TimeUnixNano: first.StartTimeUnixNano, Attributes: attrs("len", "12", "body", "secret-word")}}
 	first.Name = "POST /api/v1/namespaces/{:namespace}/pods"
 	r.export("apiserver", first)
-	for record := range r.r.Records(func(string) bool { return true }) {
+	for record := range r.r.Records(func(string, time.Time) bool { return true }) {
 		if strings.Contains(string(record.Data), "secret-word") {
 			t.Errorf("kept %s", record.Data)
 		}
@@ -263,7 +263,7 @@ func FuzzExport(f *testing.F) {
 		if _, err := r.r.Export(t.Context(), &request); err != nil {
 			t.Errorf("Export gave %v", err)
 		}
-		for record := range r.r.Records(func(string) bool { return true }) {
+		for record := range r.r.Records(func(string, time.Time) bool { return true }) {
 			if _, err := source.Parse(record); err != nil {
 				t.Errorf("kept %s, which cannot be parsed: %v", record.Data, err)
 			}

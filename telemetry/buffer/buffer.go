@@ -116,10 +116,13 @@ func (b *Buffer) Stats() Stats {
 	return b.stats
 }
 
-// Entries yields what the buffer held when the iteration began, the oldest first, of the namespaces that match
-// accepts. The lock is held for one batch at a time, so a slow reader stops nobody; entries that leave the buffer
+// Match says whether a reader wants what is about an object in the namespace, or in none, and happened at that time. The
+// time is zero if the evidence does not tell it.
+type Match func(namespace string, at time.Time) bool
+
+// Entries yields what the buffer held when the iteration began and match accepts, the oldest first. The lock is held for one batch at a time, so a slow reader stops nobody; entries that leave the buffer
 // before the reader gets to them are not yielded.
-func (b *Buffer) Entries(match func(namespace string) bool) iter.Seq[Entry] {
+func (b *Buffer) Entries(match Match) iter.Seq[Entry] {
 	return func(yield func(Entry) bool) {
 		next, end := b.bounds()
 		for next < end {
@@ -142,7 +145,7 @@ func (b *Buffer) bounds() (first, end uint64) {
 
 // batch returns the matching entries from position next on, at most one batch of them, and the position after the
 // last entry it looked at.
-func (b *Buffer) batch(next, end uint64, match func(string) bool) ([]Entry, uint64) {
+func (b *Buffer) batch(next, end uint64, match Match) ([]Entry, uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	next = max(next, b.first)
@@ -151,7 +154,7 @@ func (b *Buffer) batch(next, end uint64, match func(string) bool) ([]Entry, uint
 	bytes := 0
 	for ; next < end && bytes < batchBytes; next++ {
 		e := b.entries[next-b.first]
-		if match(e.Namespace) {
+		if match(e.Namespace, e.Time) {
 			batch = append(batch, e)
 			bytes += len(e.Data)
 		}

@@ -155,9 +155,9 @@ func (b *Compressed) Stats() Stats {
 	return b.stats
 }
 
-// Entries yields what the buffer held when the iteration began, the oldest first, of the namespaces that match
-// accepts. It unpacks one block at a time, so a slow reader stops nobody and keeps one block from being freed.
-func (b *Compressed) Entries(match func(namespace string) bool) iter.Seq[Entry] {
+// Entries yields what the buffer held when the iteration began and match accepts, the oldest first. It unpacks one block
+// at a time, and none in which nothing is wanted, so a slow reader stops nobody and keeps one block from being freed.
+func (b *Compressed) Entries(match Match) iter.Seq[Entry] {
 	return func(yield func(Entry) bool) {
 		next, end, open := b.bounds()
 		for next < end {
@@ -168,7 +168,7 @@ func (b *Compressed) Entries(match func(namespace string) bool) iter.Seq[Entry] 
 			}
 		}
 		for _, e := range open {
-			if match(e.Namespace) && !yield(e) {
+			if match(e.Namespace, e.Time) && !yield(e) {
 				return
 			}
 		}
@@ -195,10 +195,10 @@ func (b *Compressed) block(next, end uint64) (*block, uint64) {
 }
 
 // yield unpacks the block and yields its matching entries; false if the reader has had enough.
-func (k *block) yield(match func(string) bool, yield func(Entry) bool) bool {
-	wanted := make([]bool, len(k.namespaces))
-	for i, namespace := range k.namespaces {
-		wanted[i] = match(namespace)
+func (k *block) yield(match Match, yield func(Entry) bool) bool {
+	wanted := make([]bool, len(k.entries))
+	for i, e := range k.entries {
+		wanted[i] = match(k.namespaces[e.namespace], unpackTime(e.time))
 	}
 	if !slices.Contains(wanted, true) {
 		return true
@@ -207,10 +207,10 @@ func (k *block) yield(match func(string) bool, yield func(Entry) bool) bool {
 	if _, err := io.ReadFull(flate.NewReader(bytes.NewReader(k.packed)), data); err != nil {
 		panic(err) // it was packed here, in this process
 	}
-	for _, e := range k.entries {
+	for i, e := range k.entries {
 		one := data[:e.length:e.length]
 		data = data[e.length:]
-		if wanted[e.namespace] && !yield(Entry{Namespace: k.namespaces[e.namespace], Time: unpackTime(e.time), Data: one}) {
+		if wanted[i] && !yield(Entry{Namespace: k.namespaces[e.namespace], Time: unpackTime(e.time), Data: one}) {
 			return false
 		}
 	}

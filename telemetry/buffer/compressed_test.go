@@ -38,7 +38,7 @@ func TestCompressedGivesBackWhatWasAdded(t *testing.T) {
 	if diff := cmp.Diff(want, slices.Collect(b.Entries(everything))); diff != "" {
 		t.Errorf("entries (-want +got):\n%s", diff)
 	}
-	onlyB := func(namespace string) bool { return namespace == "b" }
+	onlyB := func(namespace string, _ time.Time) bool { return namespace == "b" }
 	wantB := slices.DeleteFunc(slices.Clone(want), func(e Entry) bool { return e.Namespace != "b" })
 	if diff := cmp.Diff(wantB, slices.Collect(b.Entries(onlyB))); diff != "" {
 		t.Errorf("entries of b (-want +got):\n%s", diff)

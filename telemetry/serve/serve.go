@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 	ctrl "sigs.k8s.io/controller-runtime"
 
+	"podtrail.dev/podtrail/telemetry/buffer"
 	"podtrail.dev/podtrail/trail/source"
 )
 
@@ -39,8 +40,8 @@ const (
 // Source is one kind of evidence that a recorder keeps.
 type Source interface {
 	Status() source.Status
-	// Records yields the oldest first, of the namespaces that match accepts.
-	Records(match func(namespace string) bool) iter.Seq[source.Record]
+	// Records yields the records that match accepts, the oldest first.
+	Records(match buffer.Match) iter.Seq[source.Record]
 }
 
 // Handlers returns the handlers by path. They check parameters only: who may call them is for Authenticated.
@@ -53,15 +54,16 @@ func Handlers(sources ...Source) map[string]http.Handler {
 
 // records answers GET /v1/records with one source.Record for each line, source by source, the oldest first. With
 // namespace=NS it leaves out what is about objects in other namespaces; what is about cluster-scoped objects (Nodes)
-// stays, because a Pod's trail needs it. With source=S it gives that source only.
+// stays, because a Pod's trail needs it. With since=T, a time of RFC 3339, it leaves out what happened before, as far as
+// the evidence tells its time. With source=S it gives that source only.
 func records(sources []Source) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		query, err := parameters(r, "namespace", "source")
+		query, err := parameters(r, "namespace", "since", "source")
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		match, err := namespaceMatch(query)
+		match, err := matchOf(query)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
@@ -109,7 +111,7 @@ func abort(r *http.Request, err error) {
 }
 
 // stream writes the records in chunks and ends at the first write that fails.
-func stream(ctx context.Context, w http.ResponseWriter, sources []Source, match func(string) bool) error {
+func stream(ctx context.Context, w http.ResponseWriter, sources []Source, match buffer.Match) error {
 	buffered := bufio.NewWriterSize(newDeadlineWriter(w), chunkBytes)
 	encoder := json.NewEncoder(buffered)
 	encoder.SetEscapeHTML(false) // the data stays as it was seen
@@ -166,15 +168,23 @@ func parameters(r *http.Request, known ...string) (url.Values, error) {
 	return query, nil
 }
 
-func namespaceMatch(query url.Values) (func(string) bool, error) {
-	if !query.Has("namespace") {
-		return func(string) bool { return true }, nil
+// matchOf returns what the parameters namespace and since ask for.
+func matchOf(query url.Values) (buffer.Match, error) {
+	namespace, since := query.Get("namespace"), time.Time{}
+	if query.Has("namespace") {
+		if problems := validation.IsDNS1123Label(namespace); len(problems) > 0 {
+			return nil, fmt.Errorf("parameter \"namespace\" is %q, want the name of a namespace: %s", namespace, strings.Join(problems, "; "))
+		}
 	}
-	want := query.Get("namespace")
-	if problems := validation.IsDNS1123Label(want); len(problems) > 0 {
-		return nil, fmt.Errorf("parameter \"namespace\" is %q, want the name of a namespace: %s", want, strings.Join(problems, "; "))
+	if query.Has("since") {
+		var err error
+		if since, err = time.Parse(time.RFC3339Nano, query.Get("since")); err != nil {
+			return nil, fmt.Errorf("parameter \"since\" is %q, want a time of RFC 3339, as 2026-05-04T10:00:00Z", query.Get("since"))
+		}
 	}
-	return func(namespace string) bool { return namespace == want || namespace == "" }, nil
+	return func(of string, at time.Time) bool {
+		return (namespace == "" || of == namespace || of == "") && (at.IsZero() || !at.Before(since))
+	}, nil
 }
 
 func choose(sources []Source, query url.Values) ([]Source, error) {

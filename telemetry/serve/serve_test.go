@@ -34,7 +34,7 @@ func (s fakeSource) Status() source.Status {
 	return status
 }
 
-func (s fakeSource) Records(match func(string) bool) iter.Seq[source.Record] {
+func (s fakeSource) Records(match buffer.Match) iter.Seq[source.Record] {
 	return func(yield func(source.Record) bool) {
 		for e := range s.kept.Entries(match) {
 			if !yield(source.Record{Source: s.name, Node: "n", Data: e.Data}) {
@@ -47,9 +47,17 @@ func (s fakeSource) Records(match func(string) bool) iter.Seq[source.Record] {
 func makeSource(name string, namespaces ...string) fakeSource {
 	s := fakeSource{name: name, kept: buffer.New(64 << 20)}
 	for i, namespace := range namespaces {
-		s.kept.Add(buffer.Entry{Namespace: namespace, Data: fmt.Appendf(nil, `{"n":%d,"ns":"<%s>"}`, i, namespace)})
+		s.kept.Add(buffer.Entry{Namespace: namespace, Time: timeOf(i), Data: fmt.Appendf(nil, `{"n":%d,"ns":"<%s>"}`, i, namespace)})
 	}
 	return s
+}
+
+// timeOf is the time of a record: the first has none, the others are of one minute after another.
+func timeOf(record int) time.Time {
+	if record == 0 {
+		return time.Time{}
+	}
+	return time.Date(2026, time.May, 4, 10, record, 0, 0, time.UTC)
 }
 
 func get(t *testing.T, path string, sources ...Source) (int, string, http.Header) {
@@ -92,7 +100,10 @@ func TestRecords(t *testing.T) {
 		"a source that is not there":                     {query: "?source=etcd", wantStatus: 400, wantBody: `parameter "source" is "etcd", want one of this recorder's sources ["audit" "span"]` + "\n"},
 		"an empty namespace, which would be all of them": {query: "?namespace=", wantStatus: 400, wantBody: `parameter "namespace" is ""`},
 		"a namespace that cannot be":                     {query: "?namespace=A/b", wantStatus: 400, wantBody: `parameter "namespace" is "A/b"`},
-		"a parameter with a typing error":                {query: "?namespce=a", wantStatus: 400, wantBody: `parameter "namespce" is not known: want namespace or source`},
+		"what is not older, and what has no time":        {query: "?source=audit&since=2026-05-04T10:02:00Z", wantStatus: 200, wantBody: a0 + node},
+		"one namespace since a time between two":         {query: "?namespace=b&since=2026-05-04T12:00:00.5%2B02:00", wantStatus: 200, wantBody: b1 + node},
+		"a time that is none":                            {query: "?since=10:00", wantStatus: 400, wantBody: `parameter "since" is "10:00", want a time of RFC 3339`},
+		"a parameter with a typing error":                {query: "?namespce=a", wantStatus: 400, wantBody: `parameter "namespce" is not known: want namespace or since or source`},
 		"a parameter twice":                              {query: "?namespace=a&namespace=b", wantStatus: 400, wantBody: `parameter "namespace" is given 2 times`},
 		"a query that is none":                           {query: "?namespace=%zz", wantStatus: 400, wantBody: "cannot be parsed"},
 	}

@@ -148,8 +148,8 @@ func (k *Keeper) Status() source.Status {
 	}
 }
 
-// Records yields the oldest first, of the namespaces that match accepts.
-func (k *Keeper) Records(match func(namespace string) bool) iter.Seq[source.Record] {
+// Records yields the records that match accepts, the oldest first.
+func (k *Keeper) Records(match buffer.Match) iter.Seq[source.Record] {
 	return func(yield func(source.Record) bool) {
 		for entry := range k.kept.Entries(match) {
 			if !yield(source.Record{Source: k.source, Data: entry.Data}) {

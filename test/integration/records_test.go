@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"k8s.io/client-go/rest"
 
@@ -40,7 +41,7 @@ func TestReconcileRecords(t *testing.T) {
 	pods := awaitPods(t, owner, 2)
 
 	await(t, "a record of the pass that made the Pods", func(context.Context) error {
-		for record := range keeper.Records(func(n string) bool { return n == namespace }) {
+		for record := range keeper.Records(func(n string, _ time.Time) bool { return n == namespace }) {
 			observations, err := source.Parse(record)
 			if err != nil {
 				return err

@@ -58,6 +58,7 @@ type Evidence struct {
 	Observations []trail.Observation
 	// Names are the objects of each kind that exist now.
 	Names map[string][]string
+	live  []metav1.PartialObjectMetadata
 	// Problems are sources that could not be read; the trail lacks their evidence.
 	Problems []*Problem
 }
@@ -73,18 +74,14 @@ func (e *Evidence) add(record source.Record) error {
 	return nil
 }
 
-// Namespace reads all evidence of one namespace. The objects of the kind that is asked for must be readable; what else
-// is not becomes a problem beside the trail. Without a kind at least one kind must be readable.
-func (c *Cluster) Namespace(ctx context.Context, namespace string, asked KindInfo) (Evidence, error) {
-	// The keepers are reached through the API server too, but what takes long there is their answers.
-	fromKeepers := make(chan Evidence, 1)
-	readCtx, cancel := context.WithCancel(ctx)
+// Around reads what there is around one object: all evidence of its namespace, but that of before it and all that
+// belongs to it came to be, see beginning. The objects of its kind must be readable; what else is not becomes a problem
+// beside the trail.
+func (c *Cluster) Around(ctx context.Context, namespace string, asked KindInfo, name string) (Evidence, error) {
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	go func() {
-		var evidence Evidence
-		c.records(readCtx, namespace, &evidence)
-		fromKeepers <- evidence
-	}()
+	reached := make(chan reached, 1)
+	go func() { reached <- c.reach(ctx) }()
 	evidence := Evidence{Names: map[string][]string{}}
 	for _, kind := range Kinds {
 		if err := c.objects(ctx, namespace, kind, asked, &evidence); err != nil {
@@ -96,10 +93,7 @@ func (c *Cluster) Namespace(ctx context.Context, namespace string, asked KindInf
 		evidence.Problems = append(evidence.Problems,
 			explain(err, c.config.Host, "list events", "list", "events", namespace))
 	}
-	records := <-fromKeepers
-	evidence.Records = append(evidence.Records, records.Records...)
-	evidence.Observations = append(evidence.Observations, records.Observations...)
-	evidence.Problems = append(evidence.Problems, records.Problems...)
+	c.records(ctx, <-reached, namespace, beginning(evidence.live, asked.Kind, name), &evidence)
 	return evidence, nil
 }
 
@@ -170,6 +164,8 @@ func (e *Evidence) addObject(kind KindInfo, raw []byte) error {
 		return err
 	}
 	e.Names[kind.Kind] = append(e.Names[kind.Kind], meta.Name)
+	meta.Kind = kind.Kind
+	e.live = append(e.live, meta)
 	return e.add(record)
 }
 

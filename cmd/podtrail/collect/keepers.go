@@ -68,18 +68,28 @@ type kept struct {
 	pod *corev1.Pod
 }
 
-// records reads the records of a namespace from every keeper. What is wrong becomes problems: the trail can be made
-// without.
-func (c *Cluster) records(ctx context.Context, namespace string, evidence *Evidence) {
-	parts, token, problems := c.reach(ctx)
-	evidence.Problems = append(evidence.Problems, problems...)
+// reached is what is needed to read from the keepers. Without a token there is nothing to read.
+type reached struct {
+	parts    []kept
+	token    string
+	problems []*Problem
+}
+
+// records reads the records of a namespace from every keeper, of all times if since is zero. What is wrong becomes
+// problems: the trail can be made without.
+func (c *Cluster) records(ctx context.Context, from reached, namespace string, since time.Time, evidence *Evidence) {
+	parts, token := from.parts, from.token
+	evidence.Problems = append(evidence.Problems, from.problems...)
 	if token == "" {
 		return
+	}
+	query := url.Values{"namespace": {namespace}}
+	if !since.IsZero() {
+		query.Set("since", since.UTC().Format(time.RFC3339Nano))
 	}
 	answers := make([]Evidence, len(parts))
 	failures := c.each(ctx, parts, func(ctx context.Context, i int) error {
 		c.Doing("reading records from " + parts[i].pod.Name + " on node " + parts[i].pod.Spec.NodeName)
-		query := url.Values{"namespace": {namespace}}
 		return c.get(ctx, parts[i], token, recordsPath, query, func(body io.Reader) error {
 			return decodeRecords(body, parts[i], &answers[i])
 		})
@@ -91,36 +101,36 @@ func (c *Cluster) records(ctx context.Context, namespace string, evidence *Evide
 	evidence.Problems = append(evidence.Problems, c.failed(ctx, parts, failures)...)
 }
 
-// reach finds the keepers' Pods and gets a token that they accept; without a token there is nothing to read.
-func (c *Cluster) reach(ctx context.Context) (parts []kept, token string, problems []*Problem) {
+// reach finds the keepers' Pods and gets a token that they accept.
+func (c *Cluster) reach(ctx context.Context) (r reached) {
 	c.Doing("looking for podtrail's parts in namespace " + systemNamespace)
 	pods, err := c.client.CoreV1().Pods(systemNamespace).List(ctx, metav1.ListOptions{LabelSelector: partsSelector})
 	if err != nil {
-		return nil, "", []*Problem{explain(err, c.config.Host, "find the recorders", "list", "pods", systemNamespace)}
+		r.problems = append(r.problems, explain(err, c.config.Host, "find the recorders", "list", "pods", systemNamespace))
+		return r
 	}
 	for _, k := range keepers {
-		before := len(parts)
+		before := len(r.parts)
 		for i := range pods.Items {
 			if pods.Items[i].Labels[componentLabel] == k.component && pods.Items[i].DeletionTimestamp == nil {
-				parts = append(parts, kept{k, &pods.Items[i]})
+				r.parts = append(r.parts, kept{k, &pods.Items[i]})
 			}
 		}
-		if len(parts) == before && k.required {
-			problems = append(problems, &Problem{
+		if len(r.parts) == before && k.required {
+			r.problems = append(r.problems, &Problem{
 				Code: Unreachable, Next: "make deploy, then create the object again",
 				What: fmt.Sprintf("There is no %s in this cluster, so %s is missing.", k.component, k.lacks),
 			})
 		}
 	}
-	if len(parts) == 0 {
-		return nil, "", problems
+	if len(r.parts) == 0 {
+		return r
 	}
-	token, err = c.viewerToken(ctx)
-	if err != nil {
-		problems = append(problems,
+	if r.token, err = c.viewerToken(ctx); err != nil {
+		r.problems = append(r.problems,
 			explain(err, c.config.Host, "get a token that reads recordings", "create", "serviceaccounts/token", systemNamespace))
 	}
-	return parts, token, problems
+	return r
 }
 
 // viewerToken asks for a token of the service account that may read recordings: who may create it may read.
@@ -295,21 +305,22 @@ type Keeper struct {
 
 // Sources asks every keeper what it keeps.
 func (c *Cluster) Sources(ctx context.Context) ([]Keeper, []*Problem) {
-	parts, token, problems := c.reach(ctx)
-	if token == "" {
-		return nil, problems
+	r := c.reach(ctx)
+	if r.token == "" {
+		return nil, r.problems
 	}
+	parts := r.parts
 	out := make([]Keeper, len(parts))
 	failures := c.each(ctx, parts, func(ctx context.Context, i int) error {
 		out[i] = Keeper{Component: parts[i].component, Pod: parts[i].pod.Name, Node: parts[i].pod.Spec.NodeName}
-		return c.get(ctx, parts[i], token, sourcesPath, nil, func(body io.Reader) error {
+		return c.get(ctx, parts[i], r.token, sourcesPath, nil, func(body io.Reader) error {
 			if err := json.NewDecoder(io.LimitReader(body, maxRecordBytes)).Decode(&out[i].Sources); err != nil {
 				return fmt.Errorf("%s on node %s: decode its sources: %w", parts[i], parts[i].pod.Spec.NodeName, err)
 			}
 			return nil
 		})
 	})
-	return out, append(problems, c.failed(ctx, parts, failures)...)
+	return out, append(r.problems, c.failed(ctx, parts, failures)...)
 }
 
 // unwrapURL takes the request's address, which means nothing to a reader, off an error.

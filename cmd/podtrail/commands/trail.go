@@ -106,7 +106,7 @@ func readTrail(ctx context.Context, cluster *collect.Cluster, kind collect.KindI
 	progress := startProgress(errOut)
 	defer progress.stop()
 	cluster.Doing = progress.doing
-	evidence, err := cluster.Namespace(ctx, ref.Namespace, kind)
+	evidence, err := cluster.Around(ctx, ref.Namespace, kind, ref.Name)
 	if err != nil {
 		return trail.Trail{}, evidence, err
 	}

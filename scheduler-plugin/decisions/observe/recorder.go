@@ -182,8 +182,8 @@ func (r *Recorder) Status() source.Status {
 	return status
 }
 
-// Records yields the oldest first, of the namespaces that match accepts.
-func (r *Recorder) Records(match func(namespace string) bool) iter.Seq[source.Record] {
+// Records yields the records that match accepts, the oldest first.
+func (r *Recorder) Records(match buffer.Match) iter.Seq[source.Record] {
 	return func(yield func(source.Record) bool) {
 		for entry := range r.kept.Entries(match) {
 			data, ok := r.names.unpack(entry.Data)

@@ -22,7 +22,7 @@ import (
 	"podtrail.dev/podtrail/trail/source"
 )
 
-func all(string) bool { return true }
+func all(string, time.Time) bool { return true }
 
 // TestMemoryIsBounded: records and what waits to be recorded stay together below the limit, whatever comes.
 func TestMemoryIsBounded(t *testing.T) {
