@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -106,5 +107,22 @@ func TestARefusedPodIsFoundInTheRecordings(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestRecordsAreAskedForSinceTheBeginning: of a living object only what can belong to it is read, of any other all.
+func TestRecordsAreAskedForSinceTheBeginning(t *testing.T) {
+	living := api{answers: map[string]string{demoPods: list(pod("demo", "web", ready))}}
+	for reference, want := range map[string]string{
+		"pod/web":  "2026-11-22T11:58:00Z", // two minutes before its creation
+		"pod/gone": "",
+	} {
+		var asked []string
+		_, _, errOut := callWithRecorder(t, living, func(_ http.ResponseWriter, r *http.Request) {
+			asked = append(asked, r.URL.Query().Get("since"))
+		}, reference)
+		if !slices.Equal(asked, []string{want}) {
+			t.Errorf("%s: records were asked for since %q, want once since %q; said %s", reference, asked, want, errOut)
+		}
 	}
 }
