@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	clocktesting "k8s.io/utils/clock/testing"
 
+	"podtrail.dev/podtrail/telemetry/buffer"
 	"podtrail.dev/podtrail/telemetry/names"
 	"podtrail.dev/podtrail/telemetry/spans"
 )
@@ -38,7 +39,7 @@ func newTestRecorder(t *testing.T) (*Recorder, *clocktesting.FakePassiveClock, f
 	clock := clocktesting.NewFakePassiveClock(testNow)
 	return New("controller", provider.Tracer("controller"), clock), clock, func() (trees []spans.Tree) {
 		t.Helper()
-		for record := range keeper.Records(func(namespace string, _ time.Time) bool { return namespace == web.Namespace }) {
+		for record := range keeper.Records(func(of buffer.About) bool { return of.Namespace == web.Namespace }) {
 			var tree spans.Tree
 			if err := json.Unmarshal(record.Data, &tree); err != nil {
 				t.Fatal(err)

@@ -17,6 +17,7 @@ import (
 
 	"podtrail.dev/podtrail/recorder/evidence"
 	"podtrail.dev/podtrail/recorder/redact"
+	"podtrail.dev/podtrail/telemetry/buffer"
 )
 
 const (
@@ -100,7 +101,21 @@ func (f *Follower) take(line []byte) {
 		return
 	}
 	// The splitter reuses the line's bytes.
-	f.Keep(e.ObjectRef.Namespace, e.StageTimestamp, bytes.Clone(clean))
+	f.Keep(about(e), bytes.Clone(clean))
+}
+
+// about says what an event that is kept is about. Of a Pod that the API server has yet to name, the answer has the name,
+// if the audit level keeps answers.
+func about(e event) buffer.About {
+	out := buffer.About{Namespace: e.ObjectRef.Namespace, Time: e.StageTimestamp}
+	if e.ObjectRef.APIGroup != "" || e.ObjectRef.Resource != "pods" {
+		return out
+	}
+	out.Pod = e.ObjectRef.Name
+	if out.Pod == "" && e.Verb == "create" {
+		out.Pod = e.ResponseObject.Metadata.Name
+	}
+	return out
 }
 
 var errNotAnEvent = errors.New("not an " + auditv1.GroupName + "/v1 Event")

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"podtrail.dev/podtrail/recorder/evidence"
+	"podtrail.dev/podtrail/telemetry/buffer"
 	"podtrail.dev/podtrail/trail/source"
 )
 
@@ -86,7 +87,7 @@ func (r *rig) poll() {
 func ids(t *testing.T, f *Follower) []string {
 	t.Helper()
 	got := []string{}
-	for record := range f.Records(func(string, time.Time) bool { return true }) {
+	for record := range f.Records(func(buffer.About) bool { return true }) {
 		var e event
 		if err := json.Unmarshal(record.Data, &e); err != nil {
 			t.Fatalf("a kept record is not JSON: %v", err)
@@ -306,7 +307,7 @@ func TestKeptBytesAreTheLogs(t *testing.T) {
 	r.write(lines(1, 2))
 	r.poll()
 	var got strings.Builder
-	for record := range r.follower.Records(func(string, time.Time) bool { return true }) {
+	for record := range r.follower.Records(func(buffer.About) bool { return true }) {
 		if record.Source != source.Audit || record.Node != "cp" {
 			t.Errorf("record of source %q on node %q, want audit on cp", record.Source, record.Node)
 		}
@@ -387,7 +388,7 @@ func FuzzTake(f *testing.F) {
 		if int64(got.Kept)+got.Dropped+got.Filtered+got.Malformed != 1 {
 			t.Errorf("%+v, want the line counted once", got)
 		}
-		for record := range follower.Records(func(string, time.Time) bool { return true }) {
+		for record := range follower.Records(func(buffer.About) bool { return true }) {
 			if !json.Valid(record.Data) {
 				t.Errorf("kept %q, want valid JSON", record.Data)
 			}

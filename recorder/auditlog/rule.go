@@ -12,7 +12,7 @@ import (
 	"podtrail.dev/podtrail/trail/source"
 )
 
-// event is the part of an audit.k8s.io/v1 Event that decides whether it is kept.
+// event is the part of an audit.k8s.io/v1 Event that decides whether it is kept, and says what it is about.
 type event struct {
 	Kind           string           `json:"kind"`
 	APIVersion     string           `json:"apiVersion"`
@@ -22,11 +22,17 @@ type event struct {
 	RequestURI     string           `json:"requestURI"`
 	StageTimestamp time.Time        `json:"stageTimestamp"`
 	ObjectRef      *objectReference `json:"objectRef"`
+	ResponseObject struct {
+		Metadata struct {
+			Name string `json:"name"`
+		} `json:"metadata"`
+	} `json:"responseObject"`
 }
 
 type objectReference struct {
 	Resource    string `json:"resource"`
 	Namespace   string `json:"namespace"`
+	Name        string `json:"name"`
 	APIGroup    string `json:"apiGroup"`
 	Subresource string `json:"subresource"`
 }

@@ -4,8 +4,11 @@ package auditlog
 
 import (
 	"testing"
+	"time"
 
 	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
+
+	"podtrail.dev/podtrail/telemetry/buffer"
 )
 
 func TestKeep(t *testing.T) {
@@ -62,6 +65,54 @@ func TestKeep(t *testing.T) {
 			}
 			if got := keep(e); got != tc.want {
 				t.Errorf("keep is %v, want %v", got, tc.want)
+			}
+		})
+	}
+}
+
+// TestAbout: what is known to be of one Pod is told apart from what may be of any.
+func TestAbout(t *testing.T) {
+	at := time.Date(2026, 5, 4, 10, 0, 0, 0, time.UTC)
+	for name, tc := range map[string]struct {
+		line string
+		want buffer.About
+	}{
+		"a write of a Pod": {
+			line: `"verb":"patch","objectRef":{"resource":"pods","subresource":"status","namespace":"demo","name":"web-1"}`,
+			want: buffer.About{Namespace: "demo", Pod: "web-1", Time: at},
+		},
+		"a creation that the API server named": {
+			line: `"verb":"create","objectRef":{"resource":"pods","namespace":"demo"},"responseObject":{"metadata":{"name":"web-1"}}`,
+			want: buffer.About{Namespace: "demo", Pod: "web-1", Time: at},
+		},
+		"a creation whose answer is not kept": {
+			line: `"verb":"create","objectRef":{"resource":"pods","namespace":"demo"}`,
+			want: buffer.About{Namespace: "demo", Time: at},
+		},
+		"a creation that was refused": {
+			line: `"verb":"create","objectRef":{"resource":"pods","namespace":"demo"},"responseObject":{"kind":"Status","metadata":{}}`,
+			want: buffer.About{Namespace: "demo", Time: at},
+		},
+		"a deletion of many, whose answer is a list": {
+			line: `"verb":"deletecollection","objectRef":{"resource":"pods","namespace":"demo"},"responseObject":{"metadata":{}}`,
+			want: buffer.About{Namespace: "demo", Time: at},
+		},
+		"another kind": {
+			line: `"verb":"create","objectRef":{"apiGroup":"apps","resource":"deployments","namespace":"demo","name":"web"}`,
+			want: buffer.About{Namespace: "demo", Time: at},
+		},
+		"a Binding sent the older way": {
+			line: `"verb":"create","objectRef":{"resource":"bindings","namespace":"demo","name":"web-1"}`,
+			want: buffer.About{Namespace: "demo", Time: at},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e, err := parse([]byte(`{"kind":"Event","apiVersion":"audit.k8s.io/v1","auditID":"a","stageTimestamp":"2026-05-04T10:00:00Z",` + tc.line + `}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := about(e); got != tc.want {
+				t.Errorf("about %+v, want %+v", got, tc.want)
 			}
 		})
 	}

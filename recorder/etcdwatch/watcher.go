@@ -18,6 +18,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"podtrail.dev/podtrail/recorder/evidence"
+	"podtrail.dev/podtrail/telemetry/buffer"
 	"podtrail.dev/podtrail/trail/source"
 )
 
@@ -194,7 +195,11 @@ func (w *Watcher) keep(ctx context.Context, client *clientv3.Client, of resource
 		w.stored.Malformed()
 		return
 	}
-	w.stored.Keep(stored.Namespace, stored.Seen, data)
+	about := buffer.About{Namespace: stored.Namespace, Time: stored.Seen}
+	if stored.Kind == "Pod" {
+		about.Pod = stored.Name
+	}
+	w.stored.Keep(about, data)
 }
 
 func (w *Watcher) remember(stored source.Stored) {
@@ -261,5 +266,5 @@ func (w *Watcher) lease(_ context.Context, kv *mvccpb.KeyValue, event string) {
 		w.renewed.Malformed()
 		return
 	}
-	w.renewed.Keep("", r.RenewTime, data) // a node is in no namespace
+	w.renewed.Keep(buffer.About{Time: r.RenewTime}, data) // a node is in no namespace
 }

@@ -40,10 +40,9 @@ func New(name, node string, limit int64) *Store {
 // Name is the source's.
 func (s *Store) Name() string { return s.name }
 
-// Keep holds one record's data, which must not change afterwards, about an object in the namespace, or in none. At is
-// when the evidence says that it happened.
-func (s *Store) Keep(namespace string, at time.Time, data []byte) {
-	s.kept.Add(buffer.Entry{Namespace: namespace, Time: at, Data: data})
+// Keep holds one record's data, which must not change afterwards, and what it is about.
+func (s *Store) Keep(about buffer.About, data []byte) {
+	s.kept.Add(buffer.Entry{About: about, Data: data})
 }
 
 // Filtered counts n pieces that no trail can need.

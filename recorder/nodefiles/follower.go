@@ -20,6 +20,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"podtrail.dev/podtrail/recorder/evidence"
+	"podtrail.dev/podtrail/telemetry/buffer"
 )
 
 const (
@@ -39,7 +40,7 @@ type format struct {
 	path func(entry string) string
 	// parse takes of a file's content what may be kept: its namespace and the record's data. It returns errIrrelevant
 	// for a file that is about no Pod.
-	parse func(entry string, content []byte, written time.Time) (namespace string, data []byte, err error)
+	parse func(entry string, content []byte, written time.Time) (about buffer.About, data []byte, err error)
 }
 
 var errIrrelevant = errors.New("about no Pod")
@@ -178,11 +179,11 @@ func (f *Follower) read(entry, path string, written time.Time) error {
 	if err != nil {
 		return err
 	}
-	namespace, data, err := f.format.parse(entry, content, written.UTC())
+	about, data, err := f.format.parse(entry, content, written.UTC())
 	if err != nil {
 		return err
 	}
-	f.Keep(namespace, written, data)
+	f.Keep(about, data)
 	return nil
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"podtrail.dev/podtrail/recorder/evidence"
+	"podtrail.dev/podtrail/telemetry/buffer"
 	"podtrail.dev/podtrail/trail/source"
 )
 
@@ -85,7 +86,7 @@ func (r *rig) want(kept int, filtered, malformed int64) {
 	if got.Kept != kept || got.Filtered != filtered || got.Malformed != malformed {
 		r.t.Errorf("%d kept, %d filtered, %d malformed, want %d, %d, %d", got.Kept, got.Filtered, got.Malformed, kept, filtered, malformed)
 	}
-	for record := range r.f.Records(func(namespace string, _ time.Time) bool { return namespace == "demo" }) {
+	for record := range r.f.Records(func(of buffer.About) bool { return of.Namespace == "demo" }) {
 		if strings.Contains(string(record.Data), hidden) {
 			r.t.Errorf("kept the value that no record may hold: %s", record.Data)
 		}
@@ -194,7 +195,7 @@ func TestRecordsAreParsed(t *testing.T) {
 			r.write(tc.file, tc.content)
 			r.scan()
 			r.want(1, 0, 0)
-			for record := range r.f.Records(func(string, time.Time) bool { return true }) {
+			for record := range r.f.Records(func(buffer.About) bool { return true }) {
 				record.Source = tc.source
 				observations, err := source.Parse(record)
 				if err != nil || len(observations) != 1 {
@@ -241,13 +242,27 @@ func waitFor(t *testing.T, what string, done func() bool) {
 	}
 }
 
+// TestFilesAreOfAPod: both formats name the Pod.
+func TestFilesAreOfAPod(t *testing.T) {
+	written := time.Date(2026, 5, 4, 10, 0, 0, 0, time.UTC)
+	want := buffer.About{Namespace: "demo", Pod: "p", Time: written}
+	for name, parsed := range map[string]func() (buffer.About, []byte, error){
+		source.CNI: func() (buffer.About, []byte, error) { return parseCNI("id", []byte(cniFile("1")), written) },
+		source.OCI: func() (buffer.About, []byte, error) { return parseOCI("id", []byte(ociFile("1")), written) },
+	} {
+		if got, _, err := parsed(); err != nil || got != want {
+			t.Errorf("%s: about %+v (%v), want %+v", name, got, err, want)
+		}
+	}
+}
+
 // FuzzFiles: no content stops a follower, and what it keeps can be parsed.
 func FuzzFiles(f *testing.F) {
 	for _, content := range []string{cniFile("1"), ociFile("1"), cniFile("1")[:80], `{"kind":"cniCacheV1","cniArgs":[["K8S_POD_UID","u"]]}`, "\x00"} {
 		f.Add([]byte(content))
 	}
 	f.Fuzz(func(t *testing.T, content []byte) {
-		for name, parse := range map[string]func(string, []byte, time.Time) (string, []byte, error){source.CNI: parseCNI, source.OCI: parseOCI} {
+		for name, parse := range map[string]func(string, []byte, time.Time) (buffer.About, []byte, error){source.CNI: parseCNI, source.OCI: parseOCI} {
 			_, data, err := parse("id", content, time.Unix(0, 0))
 			if err != nil {
 				continue

@@ -11,6 +11,7 @@ import (
 
 	"podtrail.dev/podtrail/recorder/evidence"
 	"podtrail.dev/podtrail/recorder/redact"
+	"podtrail.dev/podtrail/telemetry/buffer"
 	"podtrail.dev/podtrail/trail/source"
 )
 
@@ -31,16 +32,16 @@ func NewOCI(directory string, kept *evidence.Store) *Follower {
 const cacheKind = "cniCacheV1"
 
 // parseCNI takes a sandbox's result; the network's configuration beside it, which may hold credentials, is not decoded.
-func parseCNI(_ string, content []byte, written time.Time) (string, []byte, error) {
+func parseCNI(_ string, content []byte, written time.Time) (buffer.About, []byte, error) {
 	var result source.CNIResult
 	if err := json.Unmarshal(content, &result); err != nil {
-		return "", nil, fmt.Errorf("decoding a CNI result: %w", err)
+		return buffer.About{}, nil, fmt.Errorf("decoding a CNI result: %w", err)
 	}
 	if result.Kind != cacheKind {
-		return "", nil, fmt.Errorf("kind of a CNI result is %q, want %q", result.Kind, cacheKind)
+		return buffer.About{}, nil, fmt.Errorf("kind of a CNI result is %q, want %q", result.Kind, cacheKind)
 	}
 	if result.Arg(source.CNIPodUID) == "" {
-		return "", nil, errIrrelevant
+		return buffer.About{}, nil, errIrrelevant
 	}
 	pod := result.Args[:0]
 	for _, arg := range result.Args {
@@ -50,18 +51,18 @@ func parseCNI(_ string, content []byte, written time.Time) (string, []byte, erro
 	}
 	result.Args, result.Written = pod, written
 	data, err := encode(result)
-	return result.Arg(source.CNIPodNamespace), data, err
+	return buffer.About{Namespace: result.Arg(source.CNIPodNamespace), Pod: result.Arg(source.CNIPodName), Time: written}, data, err
 }
 
 // parseOCI takes of a specification what source.OCISpec names, without the values of the environment and without the
 // arguments.
-func parseOCI(entry string, content []byte, written time.Time) (string, []byte, error) {
+func parseOCI(entry string, content []byte, written time.Time) (buffer.About, []byte, error) {
 	var spec source.OCISpec
 	if err := json.Unmarshal(content, &spec); err != nil {
-		return "", nil, fmt.Errorf("decoding an OCI specification: %w", err)
+		return buffer.About{}, nil, fmt.Errorf("decoding an OCI specification: %w", err)
 	}
 	if spec.Annotations[source.OCISandboxUID] == "" {
-		return "", nil, errIrrelevant
+		return buffer.About{}, nil, errIrrelevant
 	}
 	spec.ID, spec.Written = entry, written
 	for i := range spec.Process.Args {
@@ -83,5 +84,5 @@ func parseOCI(entry string, content []byte, written time.Time) (string, []byte, 
 	}
 	spec.Annotations = shown
 	data, err := encode(spec)
-	return spec.Annotations[source.OCISandboxNamespace], data, err
+	return buffer.About{Namespace: shown[source.OCISandboxNamespace], Pod: shown[source.OCISandboxName], Time: written}, data, err
 }

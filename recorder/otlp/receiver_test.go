@@ -4,6 +4,7 @@ package otlp
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"podtrail.dev/podtrail/recorder/evidence"
+	"podtrail.dev/podtrail/telemetry/buffer"
 	"podtrail.dev/podtrail/trail/source"
 )
 
@@ -89,7 +91,7 @@ func syncPod(trace byte, kind string) *tracev1.Span {
 func (r *rig) kept() []string {
 	r.t.Helper()
 	var out []string
-	for record := range r.r.Records(func(namespace string, _ time.Time) bool { return namespace == "demo" }) {
+	for record := range r.r.Records(func(of buffer.About) bool { return of.Namespace == "demo" }) {
 		var spans source.Spans
 		if err := json.Unmarshal(record.Data, &spans); err != nil {
 			r.t.Fatal(err)
@@ -101,6 +103,37 @@ func (r *rig) kept() []string {
 		out = append(out, spans.Service+": "+strings.Join(names, ", "))
 	}
 	return out
+}
+
+// pods is of which Pod each record is said to be.
+func (r *rig) pods() []string {
+	var out []string
+	r.r.Records(func(of buffer.About) bool {
+		out = append(out, of.Pod)
+		return true
+	})(func(source.Record) bool { return true })
+	return out
+}
+
+// TestWhichPod: a trace is of the Pod that its request's path or its syncPod names, and of no one Pod otherwise.
+func TestWhichPod(t *testing.T) {
+	for name, tc := range map[string]struct {
+		span *tracev1.Span
+		want string
+	}{
+		"a kubelet's":                          {syncPod(1, "create"), "p"},
+		"a request for one Pod":                {request(1, "PATCH", podPath+"/web-1/status"), "web-1"},
+		"a creation, whose path names none":    {request(1, "POST", podPath), ""},
+		"a request for an object of its owner": {request(1, "PUT", "/apis/apps/v1/namespaces/demo/replicasets/web/status"), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, 1<<20)
+			r.export("service", tc.span)
+			if got := r.pods(); !slices.Equal(got, []string{tc.want}) {
+				t.Errorf("records are of the Pods %q, want %q", got, tc.want)
+			}
+		})
+	}
 }
 
 const podPath = "/api/v1/namespaces/demo/pods"
@@ -186,7 +219,7 @@ func TestNoQueryAndNoUnknownAttributeIsKept(t *testing.T) {
 	first.Events = []*tracev1.Span_Event{{Name: "limitedReadBody succeeded", TimeUnixNano: first.StartTimeUnixNano, Attributes: attrs("len", "12", "body", "secret-word")}}
 	first.Name = "POST /api/v1/namespaces/{:namespace}/pods"
 	r.export("apiserver", first)
-	for record := range r.r.Records(func(string, time.Time) bool { return true }) {
+	for record := range r.r.Records(func(buffer.About) bool { return true }) {
 		if strings.Contains(string(record.Data), "secret-word") {
 			t.Errorf("kept %s", record.Data)
 		}
@@ -263,7 +296,7 @@ func FuzzExport(f *testing.F) {
 		if _, err := r.r.Export(t.Context(), &request); err != nil {
 			t.Errorf("Export gave %v", err)
 		}
-		for record := range r.r.Records(func(string, time.Time) bool { return true }) {
+		for record := range r.r.Records(func(buffer.About) bool { return true }) {
 			if _, err := source.Parse(record); err != nil {
 				t.Errorf("kept %s, which cannot be parsed: %v", record.Data, err)
 			}

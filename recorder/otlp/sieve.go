@@ -12,6 +12,7 @@ import (
 	tracev1 "go.opentelemetry.io/proto/otlp/trace/v1"
 
 	"podtrail.dev/podtrail/recorder/evidence"
+	"podtrail.dev/podtrail/telemetry/buffer"
 	"podtrail.dev/podtrail/trail/source"
 )
 
@@ -33,8 +34,8 @@ type verdict struct {
 	wanted bool
 	// pod is whom a wanted trace of a kubelet is about, nil for a request to the API server.
 	pod *source.Subject
-	// namespace is that of the object.
-	namespace string
+	// about has no time.
+	about buffer.About
 }
 
 // waiting is a trace of which no span has said yet what it is about.
@@ -116,7 +117,11 @@ func isRequest(span *tracev1.Span) bool { return text(span.GetAttributes(), sour
 func judge(span *tracev1.Span, didSomething bool) (v verdict, judged bool) {
 	if target := text(span.GetAttributes(), source.SpanTarget); target != "" {
 		subject, _, ok := source.RequestTarget(target)
-		return verdict{wanted: ok && writes(span.GetName()), namespace: subject.Namespace}, true
+		about := buffer.About{Namespace: subject.Namespace}
+		if subject.Kind == "Pod" {
+			about.Pod = subject.Name
+		}
+		return verdict{wanted: ok && writes(span.GetName()), about: about}, true
 	}
 	if uid := text(span.GetAttributes(), source.SpanPodUID); uid != "" {
 		pod := source.Subject{
@@ -124,7 +129,7 @@ func judge(span *tracev1.Span, didSomething bool) (v verdict, judged bool) {
 			Namespace: text(span.GetAttributes(), source.SpanPodNamespace), Name: text(span.GetAttributes(), source.SpanPodName),
 		}
 		idle := text(span.GetAttributes(), "k8s.pod.update_type") == "sync" && !didSomething && failure(span.GetStatus()) == ""
-		return verdict{wanted: !idle, pod: &pod, namespace: pod.Namespace}, true
+		return verdict{wanted: !idle, pod: &pod, about: buffer.About{Namespace: pod.Namespace, Pod: pod.Name}}, true
 	}
 	// The first span of a trace ends last, and this one is of nothing that a trail follows.
 	return verdict{}, len(span.GetParentSpanId()) == 0 && !filters[span.GetName()]
@@ -214,7 +219,9 @@ func (s *sieve) flush() {
 			s.kept.Malformed()
 			continue
 		}
-		s.kept.Keep(v.namespace, spans[0].Start, data)
+		about := v.about
+		about.Time = spans[0].Start
+		s.kept.Keep(about, data)
 	}
 	clear(s.ready)
 	s.readyOrder = s.readyOrder[:0]

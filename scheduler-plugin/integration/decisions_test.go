@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"podtrail.dev/podtrail/scheduler-plugin/decisions"
+	"podtrail.dev/podtrail/telemetry/buffer"
 	"podtrail.dev/podtrail/trail/decision"
 	"podtrail.dev/podtrail/trail/source"
 )
@@ -278,7 +279,7 @@ func bound(a *decision.Attempted) bool {
 // historyOf reads what is recorded of a Pod, as a caller over HTTP would get it.
 func historyOf(pod *corev1.Pod) decision.History {
 	var records []decision.Record
-	for record := range recorder.Records(func(string, time.Time) bool { return true }) {
+	for record := range recorder.Records(func(buffer.About) bool { return true }) {
 		if d, err := source.DecodeDecision(record); err == nil && d.Pod.UID == string(pod.UID) {
 			records = append(records, d)
 		}

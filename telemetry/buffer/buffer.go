@@ -22,13 +22,24 @@ const (
 
 // Entry is one piece of evidence.
 type Entry struct {
-	// Namespace is that of the object the evidence is about; empty for cluster-scoped objects.
-	Namespace string
-	// Time is when the evidence says it happened, not when it was kept.
-	Time time.Time
+	About
 	// Data is never changed after Add.
 	Data []byte
 }
+
+// About says what a piece of evidence is about.
+type About struct {
+	// Namespace is that of the object; empty for cluster-scoped objects.
+	Namespace string
+	// Pod is the name of the Pod that it is about and of no other object's way; empty if it is about something else, or
+	// does not tell which Pod.
+	Pod string
+	// Time is when the evidence says it happened, not when it was kept; zero if it does not say.
+	Time time.Time
+}
+
+// Match says whether a reader wants what is about that.
+type Match func(About) bool
 
 // Stats says what a Buffer holds and what it had to give up.
 type Stats struct {
@@ -116,10 +127,6 @@ func (b *Buffer) Stats() Stats {
 	return b.stats
 }
 
-// Match says whether a reader wants what is about an object in the namespace, or in none, and happened at that time. The
-// time is zero if the evidence does not tell it.
-type Match func(namespace string, at time.Time) bool
-
 // Entries yields what the buffer held when the iteration began and match accepts, the oldest first. The lock is held for one batch at a time, so a slow reader stops nobody; entries that leave the buffer
 // before the reader gets to them are not yielded.
 func (b *Buffer) Entries(match Match) iter.Seq[Entry] {
@@ -154,7 +161,7 @@ func (b *Buffer) batch(next, end uint64, match Match) ([]Entry, uint64) {
 	bytes := 0
 	for ; next < end && bytes < batchBytes; next++ {
 		e := b.entries[next-b.first]
-		if match(e.Namespace, e.Time) {
+		if match(e.About) {
 			batch = append(batch, e)
 			bytes += len(e.Data)
 		}
@@ -163,5 +170,5 @@ func (b *Buffer) batch(next, end uint64, match Match) ([]Entry, uint64) {
 }
 
 func sizeOf(e Entry) int64 {
-	return int64(len(e.Data)+len(e.Namespace)) + entryOverhead
+	return int64(len(e.Data)+len(e.Namespace)+len(e.Pod)) + entryOverhead
 }

@@ -17,10 +17,10 @@ func at(second int) time.Time {
 }
 
 func entry(namespace string, second, size int) Entry {
-	return Entry{Namespace: namespace, Time: at(second), Data: []byte(strings.Repeat("x", size))}
+	return Entry{About: About{Namespace: namespace, Time: at(second)}, Data: []byte(strings.Repeat("x", size))}
 }
 
-func everything(string, time.Time) bool { return true }
+func everything(About) bool { return true }
 
 func seconds(b *Buffer, match Match) []int {
 	got := []int{}
@@ -95,7 +95,7 @@ func TestEntriesOfOneNamespace(t *testing.T) {
 	b.Add(entry("b", 2, 10))
 	b.Add(entry("", 3, 10))
 	b.Add(entry("a", 4, 10))
-	got := seconds(b, func(namespace string, _ time.Time) bool { return namespace == "a" })
+	got := seconds(b, func(of About) bool { return of.Namespace == "a" })
 	if diff := cmp.Diff([]int{1, 4}, got); diff != "" {
 		t.Errorf("Entries (-want +got):\n%s", diff)
 	}

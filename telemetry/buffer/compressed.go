@@ -20,8 +20,10 @@ const (
 	blockEntries = 4096
 	// packedOverhead is what an entry of a packed block costs beside its packed data, in bytes: its packedEntry.
 	packedOverhead = 24
-	// blockOverhead is what a block costs beside its entries, in bytes: the struct and its table of namespaces.
-	blockOverhead = 512
+	// blockOverhead is what a block costs beside its entries and subjects, in bytes: the struct.
+	blockOverhead = 256
+	// subjectOverhead is what a subject costs beside its texts, in bytes.
+	subjectOverhead = 32
 )
 
 // Compressed is a Buffer that packs what it holds, so that the same memory holds several times as much. Entries leave
@@ -41,17 +43,20 @@ type Compressed struct {
 
 // block is a run of entries whose data was packed together; it never changes.
 type block struct {
-	namespaces []string
-	entries    []packedEntry
-	packed     []byte
-	size       int // of the data, unpacked
-	cost       int64
+	subjects []subject
+	entries  []packedEntry
+	packed   []byte
+	size     int // of the data, unpacked
+	cost     int64
 }
 
+// subject is what an About holds beside the time; the entries of a block share a few.
+type subject struct{ namespace, pod string }
+
 type packedEntry struct {
-	time      int64 // nanoseconds since 1970; minInt64 for the zero time
-	length    int32
-	namespace int32 // index in the block's namespaces
+	time    int64 // nanoseconds since 1970; minInt64 for the zero time
+	length  int32
+	subject int32 // index in the block's subjects
 }
 
 // NewCompressed returns an empty buffer that holds at most limit bytes, packed and with the overhead of its entries.
@@ -93,21 +98,24 @@ func (b *Compressed) seal() {
 	var packed bytes.Buffer
 	b.pack.Reset(&packed)
 	sealed := &block{entries: make([]packedEntry, 0, len(b.open))}
+	known := map[subject]int32{}
 	for _, e := range b.open {
-		at := slices.Index(sealed.namespaces, e.Namespace)
-		if at < 0 {
-			at = len(sealed.namespaces)
-			sealed.namespaces = append(sealed.namespaces, e.Namespace)
+		of := subject{namespace: e.Namespace, pod: e.Pod}
+		at, ok := known[of]
+		if !ok {
+			at = int32(len(sealed.subjects)) //nolint:gosec // bounded by blockEntries
+			known[of] = at
+			sealed.subjects = append(sealed.subjects, of)
 		}
-		sealed.entries = append(sealed.entries, packedEntry{time: packTime(e.Time), length: int32(len(e.Data)), namespace: int32(at)}) //nolint:gosec // bounded by the limit
+		sealed.entries = append(sealed.entries, packedEntry{time: packTime(e.Time), length: int32(len(e.Data)), subject: at}) //nolint:gosec // bounded by the limit
 		sealed.size += len(e.Data)
 		must(b.pack.Write(e.Data))
 	}
 	must(0, b.pack.Close())
 	sealed.packed = bytes.Clone(packed.Bytes()) // without the spare room that the buffer grew
 	sealed.cost = int64(len(sealed.packed)+len(sealed.entries)*packedOverhead) + blockOverhead
-	for _, namespace := range sealed.namespaces {
-		sealed.cost += int64(len(namespace))
+	for _, of := range sealed.subjects {
+		sealed.cost += int64(len(of.namespace)+len(of.pod)) + subjectOverhead
 	}
 	b.stats.Bytes += sealed.cost - b.openB
 	b.blocks = append(b.blocks, sealed)
@@ -168,7 +176,7 @@ func (b *Compressed) Entries(match Match) iter.Seq[Entry] {
 			}
 		}
 		for _, e := range open {
-			if match(e.Namespace, e.Time) && !yield(e) {
+			if match(e.About) && !yield(e) {
 				return
 			}
 		}
@@ -194,11 +202,16 @@ func (b *Compressed) block(next, end uint64) (*block, uint64) {
 	return b.blocks[next-b.first], next + 1
 }
 
+func (k *block) about(e packedEntry) About {
+	of := k.subjects[e.subject]
+	return About{Namespace: of.namespace, Pod: of.pod, Time: unpackTime(e.time)}
+}
+
 // yield unpacks the block and yields its matching entries; false if the reader has had enough.
 func (k *block) yield(match Match, yield func(Entry) bool) bool {
 	wanted := make([]bool, len(k.entries))
 	for i, e := range k.entries {
-		wanted[i] = match(k.namespaces[e.namespace], unpackTime(e.time))
+		wanted[i] = match(k.about(e))
 	}
 	if !slices.Contains(wanted, true) {
 		return true
@@ -210,7 +223,7 @@ func (k *block) yield(match Match, yield func(Entry) bool) bool {
 	for i, e := range k.entries {
 		one := data[:e.length:e.length]
 		data = data[e.length:]
-		if wanted[i] && !yield(Entry{Namespace: k.namespaces[e.namespace], Time: unpackTime(e.time), Data: one}) {
+		if wanted[i] && !yield(Entry{About: k.about(e), Data: one}) {
 			return false
 		}
 	}

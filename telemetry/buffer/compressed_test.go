@@ -16,8 +16,8 @@ import (
 // numbered is entry n, one second after entry n-1, with data that packs well.
 func numbered(n int, namespace string) Entry {
 	return Entry{
-		Namespace: namespace, Time: time.Unix(int64(n), 0).UTC(),
-		Data: fmt.Appendf(nil, `{"n":%d,"filler":%q}`, n, strings.Repeat("like all others ", 20)),
+		About: About{Namespace: namespace, Pod: fmt.Sprintf("pod-%d", n%3), Time: time.Unix(int64(n), 0).UTC()},
+		Data:  fmt.Appendf(nil, `{"n":%d,"filler":%q}`, n, strings.Repeat("like all others ", 20)),
 	}
 }
 
@@ -38,7 +38,7 @@ func TestCompressedGivesBackWhatWasAdded(t *testing.T) {
 	if diff := cmp.Diff(want, slices.Collect(b.Entries(everything))); diff != "" {
 		t.Errorf("entries (-want +got):\n%s", diff)
 	}
-	onlyB := func(namespace string, _ time.Time) bool { return namespace == "b" }
+	onlyB := func(of About) bool { return of.Namespace == "b" }
 	wantB := slices.DeleteFunc(slices.Clone(want), func(e Entry) bool { return e.Namespace != "b" })
 	if diff := cmp.Diff(wantB, slices.Collect(b.Entries(onlyB))); diff != "" {
 		t.Errorf("entries of b (-want +got):\n%s", diff)

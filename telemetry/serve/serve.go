@@ -54,11 +54,12 @@ func Handlers(sources ...Source) map[string]http.Handler {
 
 // records answers GET /v1/records with one source.Record for each line, source by source, the oldest first. With
 // namespace=NS it leaves out what is about objects in other namespaces; what is about cluster-scoped objects (Nodes)
-// stays, because a Pod's trail needs it. With since=T, a time of RFC 3339, it leaves out what happened before, as far as
-// the evidence tells its time. With source=S it gives that source only.
+// stays, because a Pod's trail needs it. With pod=NAME beside it, it leaves out what is about other Pods of the namespace,
+// as far as the evidence tells which Pod it is about. With since=T, a time of RFC 3339, it leaves out what happened before,
+// as far as the evidence tells its time. With source=S it gives that source only.
 func records(sources []Source) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		query, err := parameters(r, "namespace", "since", "source")
+		query, err := parameters(r, "namespace", "pod", "since", "source")
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
@@ -168,12 +169,20 @@ func parameters(r *http.Request, known ...string) (url.Values, error) {
 	return query, nil
 }
 
-// matchOf returns what the parameters namespace and since ask for.
+// matchOf returns what the parameters namespace, pod and since ask for.
 func matchOf(query url.Values) (buffer.Match, error) {
-	namespace, since := query.Get("namespace"), time.Time{}
+	namespace, pod, since := query.Get("namespace"), query.Get("pod"), time.Time{}
 	if query.Has("namespace") {
 		if problems := validation.IsDNS1123Label(namespace); len(problems) > 0 {
 			return nil, fmt.Errorf("parameter \"namespace\" is %q, want the name of a namespace: %s", namespace, strings.Join(problems, "; "))
+		}
+	}
+	if query.Has("pod") {
+		if problems := validation.IsDNS1123Subdomain(pod); len(problems) > 0 {
+			return nil, fmt.Errorf("parameter \"pod\" is %q, want the name of a Pod: %s", pod, strings.Join(problems, "; "))
+		}
+		if namespace == "" {
+			return nil, fmt.Errorf("parameter \"pod\" is %q without \"namespace\": want the Pod's namespace too", pod)
 		}
 	}
 	if query.Has("since") {
@@ -182,10 +191,13 @@ func matchOf(query url.Values) (buffer.Match, error) {
 			return nil, fmt.Errorf("parameter \"since\" is %q, want a time of RFC 3339, as 2026-05-04T10:00:00Z", query.Get("since"))
 		}
 	}
-	return func(of string, at time.Time) bool {
-		return (namespace == "" || of == namespace || of == "") && (at.IsZero() || !at.Before(since))
+	return func(about buffer.About) bool {
+		return isOrUnset(about.Namespace, namespace) && isOrUnset(about.Pod, pod) && (about.Time.IsZero() || !about.Time.Before(since))
 	}, nil
 }
+
+// isOrUnset says whether a name is the one that is wanted, or one of the two is not given.
+func isOrUnset(is, want string) bool { return want == "" || is == "" || is == want }
 
 func choose(sources []Source, query url.Values) ([]Source, error) {
 	if !query.Has("source") {

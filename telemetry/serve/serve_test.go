@@ -47,7 +47,7 @@ func (s fakeSource) Records(match buffer.Match) iter.Seq[source.Record] {
 func makeSource(name string, namespaces ...string) fakeSource {
 	s := fakeSource{name: name, kept: buffer.New(64 << 20)}
 	for i, namespace := range namespaces {
-		s.kept.Add(buffer.Entry{Namespace: namespace, Time: timeOf(i), Data: fmt.Appendf(nil, `{"n":%d,"ns":"<%s>"}`, i, namespace)})
+		s.kept.Add(buffer.Entry{About: buffer.About{Namespace: namespace, Time: timeOf(i)}, Data: fmt.Appendf(nil, `{"n":%d,"ns":"<%s>"}`, i, namespace)})
 	}
 	return s
 }
@@ -102,8 +102,10 @@ func TestRecords(t *testing.T) {
 		"a namespace that cannot be":                     {query: "?namespace=A/b", wantStatus: 400, wantBody: `parameter "namespace" is "A/b"`},
 		"what is not older, and what has no time":        {query: "?source=audit&since=2026-05-04T10:02:00Z", wantStatus: 200, wantBody: a0 + node},
 		"one namespace since a time between two":         {query: "?namespace=b&since=2026-05-04T12:00:00.5%2B02:00", wantStatus: 200, wantBody: b1 + node},
+		"a Pod without its namespace":                    {query: "?pod=web", wantStatus: 400, wantBody: `parameter "pod" is "web" without "namespace": want the Pod's namespace too`},
+		"a Pod that cannot be":                           {query: "?namespace=a&pod=A/b", wantStatus: 400, wantBody: `parameter "pod" is "A/b", want the name of a Pod`},
 		"a time that is none":                            {query: "?since=10:00", wantStatus: 400, wantBody: `parameter "since" is "10:00", want a time of RFC 3339`},
-		"a parameter with a typing error":                {query: "?namespce=a", wantStatus: 400, wantBody: `parameter "namespce" is not known: want namespace or since or source`},
+		"a parameter with a typing error":                {query: "?namespce=a", wantStatus: 400, wantBody: `parameter "namespce" is not known: want namespace or pod or since or source`},
 		"a parameter twice":                              {query: "?namespace=a&namespace=b", wantStatus: 400, wantBody: `parameter "namespace" is given 2 times`},
 		"a query that is none":                           {query: "?namespace=%zz", wantStatus: 400, wantBody: "cannot be parsed"},
 	}
@@ -126,6 +128,24 @@ func TestRecords(t *testing.T) {
 				t.Errorf("content type %q, want application/jsonl", got)
 			}
 		})
+	}
+}
+
+// TestRecordsOfOnePod: what is about no one Pod, or does not tell which, stays.
+func TestRecordsOfOnePod(t *testing.T) {
+	kept := fakeSource{name: "audit", kept: buffer.New(1 << 20)}
+	for _, about := range []buffer.About{
+		{Namespace: "a", Pod: "web"}, {Namespace: "a", Pod: "other"}, {Namespace: "b", Pod: "web"}, {Namespace: "a"}, {},
+	} {
+		kept.kept.Add(buffer.Entry{About: about, Data: fmt.Appendf(nil, `"%s/%s"`, about.Namespace, about.Pod)})
+	}
+	var want strings.Builder
+	for _, data := range []string{"a/web", "a/", "/"} {
+		fmt.Fprintf(&want, `{"source":"audit","node":"n","data":"%s"}`+"\n", data)
+	}
+	status, body, _ := get(t, RecordsPath+"?namespace=a&pod=web", kept)
+	if diff := cmp.Diff(want.String(), body); diff != "" || status != http.StatusOK {
+		t.Errorf("status %d, body (-want +got):\n%s", status, diff)
 	}
 }
 

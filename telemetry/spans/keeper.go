@@ -74,7 +74,7 @@ func (k *Keeper) OnEnd(s sdktrace.ReadOnlySpan) {
 		return
 	}
 	namespace, _ := tree.Attributes[names.Namespace].(string)
-	k.kept.Add(buffer.Entry{Namespace: namespace, Time: tree.Start, Data: data})
+	k.kept.Add(buffer.Entry{About: buffer.About{Namespace: namespace, Time: tree.Start}, Data: data})
 }
 
 // joinParent gives the tree its children, and the tree to its parent. It reports false if the parent is in another

@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
 
+	"podtrail.dev/podtrail/telemetry/buffer"
 	"podtrail.dev/podtrail/telemetry/names"
 	"podtrail.dev/podtrail/trail/source"
 )
@@ -37,7 +38,7 @@ func newTestTracer(t *testing.T, limit int64) (trace.Tracer, *Keeper) {
 func kept(t *testing.T, k *Keeper, namespace string) []source.SpanTree {
 	t.Helper()
 	var trees []source.SpanTree
-	for record := range k.Records(func(n string, _ time.Time) bool { return namespace == "" || n == namespace }) {
+	for record := range k.Records(func(of buffer.About) bool { return namespace == "" || of.Namespace == namespace }) {
 		var tree source.SpanTree
 		if err := json.Unmarshal(record.Data, &tree); err != nil || record.Source != "test" {
 			t.Fatalf("Record %s of source %q: %v", record.Data, record.Source, err)

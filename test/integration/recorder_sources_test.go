@@ -6,7 +6,6 @@ import (
 	"context"
 	"strings"
 	"testing"
-	"time"
 
 	. "github.com/onsi/gomega"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -21,6 +20,7 @@ import (
 	"podtrail.dev/podtrail/recorder/etcdwatch"
 	"podtrail.dev/podtrail/recorder/evidence"
 	"podtrail.dev/podtrail/recorder/otlp"
+	"podtrail.dev/podtrail/telemetry/buffer"
 	"podtrail.dev/podtrail/trail"
 	"podtrail.dev/podtrail/trail/source"
 )
@@ -36,7 +36,7 @@ func runUntilTheEnd(t *testing.T, start func(context.Context) error) {
 // observationsOf parses all that a store keeps.
 func observationsOf(g Gomega, kept *evidence.Store) []trail.Observation {
 	var all []trail.Observation
-	for record := range kept.Records(func(string, time.Time) bool { return true }) {
+	for record := range kept.Records(func(buffer.About) bool { return true }) {
 		observations, err := source.Parse(record)
 		g.Expect(err).NotTo(HaveOccurred(), "%s", record.Data)
 		all = append(all, observations...)
@@ -122,7 +122,7 @@ func TestRecorderWatchesEtcd(t *testing.T) {
 	if !strings.Contains(value, `"step":"2"`) {
 		t.Errorf("the value of revision %s is %q, want what was stored", versions[1], value)
 	}
-	for record := range stored.Records(func(string, time.Time) bool { return true }) {
+	for record := range stored.Records(func(buffer.About) bool { return true }) {
 		if strings.Contains(string(record.Data), passphrase) {
 			t.Errorf("the recording holds the value that no recording may hold: %s", record.Data)
 		}

@@ -9,12 +9,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"k8s.io/client-go/rest"
 
 	"podtrail.dev/podtrail/controllers"
 	"podtrail.dev/podtrail/controllers/records"
+	"podtrail.dev/podtrail/telemetry/buffer"
 	"podtrail.dev/podtrail/telemetry/spans"
 	"podtrail.dev/podtrail/test/wrappers"
 	"podtrail.dev/podtrail/trail"
@@ -41,7 +41,7 @@ func TestReconcileRecords(t *testing.T) {
 	pods := awaitPods(t, owner, 2)
 
 	await(t, "a record of the pass that made the Pods", func(context.Context) error {
-		for record := range keeper.Records(func(n string, _ time.Time) bool { return n == namespace }) {
+		for record := range keeper.Records(func(of buffer.About) bool { return of.Namespace == namespace }) {
 			observations, err := source.Parse(record)
 			if err != nil {
 				return err

@@ -6,10 +6,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
@@ -74,33 +76,81 @@ func (e *Evidence) add(record source.Record) error {
 	return nil
 }
 
-// Around reads what there is around one object: all evidence of its namespace, but that of before it and all that
-// belongs to it came to be, see beginning. The objects of its kind must be readable; what else is not becomes a problem
-// beside the trail.
+// merge takes in what was read beside it.
+func (e *Evidence) merge(other *Evidence) {
+	e.Records = append(e.Records, other.Records...)
+	e.Observations = append(e.Observations, other.Observations...)
+	e.Problems = append(e.Problems, other.Problems...)
+	e.live = append(e.live, other.live...)
+	for i := range other.live {
+		object := &other.live[i]
+		e.Names[object.Kind] = append(e.Names[object.Kind], object.Name)
+	}
+}
+
+// Around reads what there is around one object: the evidence of its namespace, without that of before it and all that
+// belongs to it came to be (see beginning), and, if it is a Pod, without that of other Pods. The objects of its kind must
+// be readable; what else is not becomes a problem beside the trail.
 func (c *Cluster) Around(ctx context.Context, namespace string, asked KindInfo, name string) (Evidence, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	reached := make(chan reached, 1)
-	go func() { reached <- c.reach(ctx) }()
-	evidence := Evidence{Names: map[string][]string{}}
-	for _, kind := range Kinds {
-		if err := c.objects(ctx, namespace, kind, asked, &evidence); err != nil {
-			return Evidence{}, err
-		}
+	from := make(chan reached, 1)
+	go func() { from <- c.reach(ctx) }()
+	what := scope{namespace: namespace}
+	if asked.Kind == "Pod" {
+		what.pod = name
 	}
-	c.Doing("reading events in namespace " + namespace)
-	if err := c.events(ctx, namespace, &evidence); err != nil {
-		evidence.Problems = append(evidence.Problems,
-			explain(err, c.config.Host, "list events", "list", "events", namespace))
+	evidence, err := c.objects(ctx, what, asked)
+	if err == nil && what.pod != "" && len(evidence.Names[asked.Kind]) == 0 {
+		// It is not there: which Pods there are is told instead, and any record may be of one of that name that was refused.
+		what.pod = ""
+		evidence, err = c.objects(ctx, what, asked)
 	}
-	c.records(ctx, <-reached, namespace, beginning(evidence.live, asked.Kind, name), &evidence)
+	if err != nil {
+		return Evidence{}, err
+	}
+	what.since = beginning(evidence.live, asked.Kind, name)
+	c.records(ctx, <-from, what, &evidence)
 	return evidence, nil
 }
 
-// objects reads the objects of one kind.
-func (c *Cluster) objects(ctx context.Context, namespace string, kind, asked KindInfo, evidence *Evidence) error {
-	c.Doing("reading " + kind.Resource + " in namespace " + namespace)
-	err := c.list(ctx, namespace, kind, func(raw []byte) error { return evidence.addObject(kind, raw) })
+// scope is what is read.
+type scope struct {
+	namespace string
+	// pod is the only Pod to read about; empty for all.
+	pod string
+	// since is when it begins; zero for all that is kept.
+	since time.Time
+}
+
+// objects reads the objects of every kind, and the events about them.
+func (c *Cluster) objects(ctx context.Context, what scope, asked KindInfo) (Evidence, error) {
+	parts := make([]Evidence, len(Kinds)+1)
+	failures := make([]error, len(Kinds))
+	var wait sync.WaitGroup
+	for i, kind := range Kinds {
+		wait.Go(func() { failures[i] = c.objectsOf(ctx, what, kind, asked, &parts[i]) })
+	}
+	wait.Go(func() { c.events(ctx, what, &parts[len(Kinds)]) })
+	wait.Wait()
+	evidence := Evidence{Names: map[string][]string{}}
+	for i := range parts {
+		if i < len(Kinds) && failures[i] != nil {
+			return Evidence{}, failures[i]
+		}
+		evidence.merge(&parts[i])
+	}
+	return evidence, nil
+}
+
+// objectsOf reads the objects of one kind.
+func (c *Cluster) objectsOf(ctx context.Context, what scope, kind, asked KindInfo, evidence *Evidence) error {
+	c.Doing("reading " + kind.Resource + " in namespace " + what.namespace)
+	options := metav1.ListOptions{}
+	if kind.Kind == "Pod" && what.pod != "" {
+		options.FieldSelector = fields.OneTermEqualSelector("metadata.name", what.pod).String()
+	}
+	err := c.list(ctx, what.namespace, kind, options, func(raw []byte) error { return evidence.addObject(kind, raw) })
 	if err == nil {
 		return nil
 	}
@@ -112,7 +162,7 @@ func (c *Cluster) objects(ctx context.Context, namespace string, kind, asked Kin
 		}
 		return nil
 	}
-	problem := explain(err, c.config.Host, "list "+kind.Resource, "list", kind.Resource, namespace)
+	problem := explain(err, c.config.Host, "list "+kind.Resource, "list", kind.Resource, what.namespace)
 	if kind.Kind == asked.Kind || !apierrors.IsForbidden(err) {
 		return problem
 	}
@@ -120,12 +170,12 @@ func (c *Cluster) objects(ctx context.Context, namespace string, kind, asked Kin
 	return nil
 }
 
-// list calls visit with each object of a kind, page by page, in JSON.
-func (c *Cluster) list(ctx context.Context, namespace string, kind KindInfo, visit func([]byte) error) error {
+// list calls visit with each object of a kind that the options choose, page by page, in JSON.
+func (c *Cluster) list(ctx context.Context, namespace string, kind KindInfo, options metav1.ListOptions, visit func([]byte) error) error {
 	resource := c.dynamic.Resource(schema.GroupVersionResource{
 		Group: kind.Group, Version: versionOf(kind), Resource: kind.Resource,
 	}).Namespace(namespace)
-	options := metav1.ListOptions{Limit: pageSize}
+	options.Limit = pageSize
 	for {
 		page, err := resource.List(ctx, options)
 		if err != nil {
@@ -163,14 +213,32 @@ func (e *Evidence) addObject(kind KindInfo, raw []byte) error {
 	if err != nil {
 		return err
 	}
-	e.Names[kind.Kind] = append(e.Names[kind.Kind], meta.Name)
 	meta.Kind = kind.Kind
 	e.live = append(e.live, meta)
 	return e.add(record)
 }
 
-func (c *Cluster) events(ctx context.Context, namespace string, evidence *Evidence) error {
-	options := metav1.ListOptions{Limit: pageSize}
+// events reads the events about all objects, or about all but other Pods. Those that can't be read become a problem.
+func (c *Cluster) events(ctx context.Context, what scope, evidence *Evidence) {
+	c.Doing("reading events in namespace " + what.namespace)
+	selectors := []fields.Selector{fields.Everything()}
+	if what.pod != "" {
+		selectors = []fields.Selector{
+			fields.OneTermNotEqualSelector("involvedObject.kind", "Pod"),
+			fields.Set{"involvedObject.kind": "Pod", "involvedObject.name": what.pod}.AsSelector(),
+		}
+	}
+	for _, selector := range selectors {
+		if err := c.eventsOf(ctx, what.namespace, selector, evidence); err != nil {
+			evidence.Problems = append(evidence.Problems,
+				explain(err, c.config.Host, "list events", "list", "events", what.namespace))
+			return
+		}
+	}
+}
+
+func (c *Cluster) eventsOf(ctx context.Context, namespace string, selector fields.Selector, evidence *Evidence) error {
+	options := metav1.ListOptions{FieldSelector: selector.String(), Limit: pageSize}
 	for {
 		page, err := c.client.CoreV1().Events(namespace).List(ctx, options)
 		if err != nil {
@@ -233,7 +301,7 @@ func (c *Cluster) NamespaceExists(ctx context.Context, namespace string) bool {
 // CompletionNames lists the names of a kind, for the shell's completion.
 func (c *Cluster) CompletionNames(ctx context.Context, kind KindInfo, namespace string) ([]string, error) {
 	var names []string
-	err := c.list(ctx, namespace, kind, func(raw []byte) error {
+	err := c.list(ctx, namespace, kind, metav1.ListOptions{}, func(raw []byte) error {
 		var object metav1.PartialObjectMetadata
 		if err := json.Unmarshal(raw, &object); err != nil {
 			return fmt.Errorf("decode metadata: %w", err)

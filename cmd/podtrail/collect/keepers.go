@@ -75,17 +75,19 @@ type reached struct {
 	problems []*Problem
 }
 
-// records reads the records of a namespace from every keeper, of all times if since is zero. What is wrong becomes
-// problems: the trail can be made without.
-func (c *Cluster) records(ctx context.Context, from reached, namespace string, since time.Time, evidence *Evidence) {
+// records reads the records from every keeper. What is wrong becomes problems: the trail can be made without.
+func (c *Cluster) records(ctx context.Context, from reached, what scope, evidence *Evidence) {
 	parts, token := from.parts, from.token
 	evidence.Problems = append(evidence.Problems, from.problems...)
 	if token == "" {
 		return
 	}
-	query := url.Values{"namespace": {namespace}}
-	if !since.IsZero() {
-		query.Set("since", since.UTC().Format(time.RFC3339Nano))
+	query := url.Values{"namespace": {what.namespace}}
+	if what.pod != "" {
+		query.Set("pod", what.pod)
+	}
+	if !what.since.IsZero() {
+		query.Set("since", what.since.UTC().Format(time.RFC3339Nano))
 	}
 	answers := make([]Evidence, len(parts))
 	failures := c.each(ctx, parts, func(ctx context.Context, i int) error {
@@ -95,8 +97,7 @@ func (c *Cluster) records(ctx context.Context, from reached, namespace string, s
 		})
 	})
 	for i := range answers {
-		evidence.Records = append(evidence.Records, answers[i].Records...)
-		evidence.Observations = append(evidence.Observations, answers[i].Observations...)
+		evidence.merge(&answers[i])
 	}
 	evidence.Problems = append(evidence.Problems, c.failed(ctx, parts, failures)...)
 }

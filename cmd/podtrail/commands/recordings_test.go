@@ -110,19 +110,20 @@ func TestARefusedPodIsFoundInTheRecordings(t *testing.T) {
 	}
 }
 
-// TestRecordsAreAskedForSinceTheBeginning: of a living object only what can belong to it is read, of any other all.
-func TestRecordsAreAskedForSinceTheBeginning(t *testing.T) {
+// TestRecordsOfWhatIsAskedForAreRead: of a living object only what can belong to it is read, of any other all.
+func TestRecordsOfWhatIsAskedForAreRead(t *testing.T) {
 	living := api{answers: map[string]string{demoPods: list(pod("demo", "web", ready))}}
 	for reference, want := range map[string]string{
-		"pod/web":  "2026-11-22T11:58:00Z", // two minutes before its creation
-		"pod/gone": "",
+		"pod/web":        "namespace=demo&pod=web&since=2026-11-22T11%3A58%3A00Z", // two minutes before its creation
+		"pod/gone":       "namespace=demo",
+		"deployment/web": "namespace=demo",
 	} {
 		var asked []string
 		_, _, errOut := callWithRecorder(t, living, func(_ http.ResponseWriter, r *http.Request) {
-			asked = append(asked, r.URL.Query().Get("since"))
+			asked = append(asked, r.URL.RawQuery)
 		}, reference)
 		if !slices.Equal(asked, []string{want}) {
-			t.Errorf("%s: records were asked for since %q, want once since %q; said %s", reference, asked, want, errOut)
+			t.Errorf("%s: the recorder was asked for %q, want once for %q; said %s", reference, asked, want, errOut)
 		}
 	}
 }

@@ -9,8 +9,12 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/fields"
 )
 
 // api is an API server that answers lists from what it is given. A path it does not know gives an empty list.
@@ -30,10 +34,35 @@ func (a api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if body, ok := a.answers[key]; ok {
-		_, _ = fmt.Fprint(w, body)
+		_, _ = fmt.Fprint(w, chosen(body, r.URL.Query().Get("fieldSelector")))
 		return
 	}
 	_, _ = fmt.Fprint(w, `{"kind":"List","apiVersion":"v1","metadata":{},"items":[]}`)
+}
+
+// chosen is the list without the items that a field selector leaves out.
+func chosen(body, selector string) string {
+	if selector == "" {
+		return body
+	}
+	parsed, err := fields.ParseSelector(selector)
+	if err != nil {
+		panic(err)
+	}
+	var all unstructured.UnstructuredList
+	if err := all.UnmarshalJSON([]byte(body)); err != nil {
+		panic(err)
+	}
+	all.Items = slices.DeleteFunc(all.Items, func(item unstructured.Unstructured) bool {
+		kind, _, _ := unstructured.NestedString(item.Object, "involvedObject", "kind")
+		name, _, _ := unstructured.NestedString(item.Object, "involvedObject", "name")
+		return !parsed.Matches(fields.Set{"metadata.name": item.GetName(), "involvedObject.kind": kind, "involvedObject.name": name})
+	})
+	out, err := all.MarshalJSON()
+	if err != nil {
+		panic(err)
+	}
+	return string(out)
 }
 
 func list(items ...string) string {

@@ -119,7 +119,11 @@ func (r *Recorder) keep(record decision.Record) {
 		r.missed.Add(1)
 		return
 	}
-	r.kept.Add(buffer.Entry{Namespace: record.Pod.Namespace, Time: record.Time, Data: data})
+	about := buffer.About{Namespace: record.Pod.Namespace, Pod: record.Pod.Name, Time: record.Time}
+	if record.Victim != nil {
+		about.Pod = "" // it is on the way of two Pods
+	}
+	r.kept.Add(buffer.Entry{About: about, Data: data})
 	for r.names.held() > most && r.kept.DropOldest() { // until the last record of an old set has gone
 	}
 }

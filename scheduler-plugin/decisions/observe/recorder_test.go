@@ -18,11 +18,12 @@ import (
 	fwk "k8s.io/kube-scheduler/framework"
 	"k8s.io/kubernetes/pkg/scheduler/framework"
 
+	"podtrail.dev/podtrail/telemetry/buffer"
 	"podtrail.dev/podtrail/trail/decision"
 	"podtrail.dev/podtrail/trail/source"
 )
 
-func all(string, time.Time) bool { return true }
+func all(buffer.About) bool { return true }
 
 // TestMemoryIsBounded: records and what waits to be recorded stay together below the limit, whatever comes.
 func TestMemoryIsBounded(t *testing.T) {
