@@ -51,21 +51,42 @@ var _ = Describe("A Pod's trail agrees with", Ordered, func() {
 		Entry("of a Deployment", "nginx"),
 		Entry("of a TeachingReplicaSet", "web"),
 	)
+
+	DescribeTable("the same Pod in its owner's trail, which is made of the records of all Pods", func(ctx context.Context, app, owner string) {
+		for _, pod := range pods(ctx, demo, app) {
+			completeTrailOf(ctx, &pod)
+			Eventually(ctx, func(g Gomega) { // evidence that comes in between is in one of the two
+				_, own := trailWith(&pod, "pod/"+pod.Name)
+				_, among := trailWith(&pod, owner)
+				g.Expect(own).NotTo(BeNil(), "Pod %s in its own trail", pod.Name)
+				g.Expect(own).To(BeComparableTo(among), "Pod %s in its own trail and in that of %s", pod.Name, owner)
+			}, soon, poll).Should(Succeed())
+		}
+	},
+		Entry("of a Deployment", "nginx", "deployment/nginx-deployment"),
+		Entry("of a TeachingReplicaSet", "web", "teachingreplicaset/web"),
+	)
 })
+
+// trailWith returns the trail that the reference asks for, and the Pod in it, nil if it is not there.
+func trailWith(pod *corev1.Pod, reference string) (shown trail.Trail, object *trail.Object) {
+	GinkgoHelper()
+	answer := podtrail("trail", reference, "-n", pod.Namespace, "-o", "json").succeeds()
+	Expect(json.Unmarshal([]byte(answer), &shown)).To(Succeed())
+	shown.Walk(func(o *trail.Object) {
+		if o.Subject.UID == string(pod.UID) {
+			object = o
+		}
+	})
+	return shown, object
+}
 
 // completeTrailOf asks for a Pod's trail until it holds the spans of the Pod's pull, which the kubelet and containerd send
 // some seconds later, and returns it with the Pod in it.
 func completeTrailOf(ctx context.Context, pod *corev1.Pod) (shown trail.Trail, object *trail.Object) {
 	GinkgoHelper()
 	Eventually(ctx, func(g Gomega) {
-		answer := podtrail("trail", "pod/"+pod.Name, "-n", pod.Namespace, "-o", "json").succeeds()
-		shown, object = trail.Trail{}, nil
-		g.Expect(json.Unmarshal([]byte(answer), &shown)).To(Succeed())
-		shown.Walk(func(o *trail.Object) {
-			if o.Subject.UID == string(pod.UID) {
-				object = o
-			}
-		})
+		shown, object = trailWith(pod, "pod/"+pod.Name)
 		g.Expect(object).NotTo(BeNil(), "the trail of Pod %s holds it", pod.Name)
 		g.Expect(facts(observations(object, trail.Run), trail.FactSpan)).To(ContainElement(pullSpan), "spans of Pod %s", pod.Name)
 	}, soon, poll).Should(Succeed())
