@@ -2,7 +2,8 @@
 # Measures what recording costs. First without kubelets: 5,000 Pods (PODS=N) on a control plane of its own, see
 # test/recorderload. Then, if the cluster is up, on kind: a Deployment of KIND_PODS Pods with all evidence (audit log,
 # spans, recorders) off and on in turn, ROUNDS times: Pods per second, time to Ready, how long podtrail trail takes, and the
-# recorders' CPU and memory.
+# recorders' CPU and memory. PODS=0 leaves the first part out, ROUNDS=0 the turns, so that PODS=0 ROUNDS=0 times podtrail
+# trail alone.
 . "$(dirname "$0")/lib/common.sh"
 for lib in docker cluster; do
 	# shellcheck source=/dev/null
@@ -138,7 +139,27 @@ usage() {
 	done
 }
 
-load_without_kubelets
+# take_turns measures with all evidence off, on, on, off, off, on …: what the machine does from one run to the next hits both
+# alike, and every other switch is saved.
+take_turns() {
+	local mode=off switched='' run
+	echo "| evidence | s until $KIND_PODS Pods are Ready | Pods per s | median s to Ready | CPU s of the machine for each Pod |"
+	echo "|---|---|---|---|---|"
+	run_pods >/dev/null # the first run pulls the image
+	remove_pods
+	for run in $(seq $((2 * ROUNDS))); do
+		if [ $((run % 2)) = 0 ]; then
+			[ "$mode" = off ] && mode=on || mode=off
+		fi
+		[ "$switched" = "$mode" ] || switch "$mode" >&2
+		switched=$mode
+		echo "| $mode | $(run_pods) |"
+		remove_pods
+	done
+	[ "$mode" = on ] || switch on >&2
+}
+
+[ "${PODS:-}" = 0 ] || load_without_kubelets
 if [ ! -s "$CLUSTER_KUBECONFIG" ]; then
 	say "No cluster $CLUSTER_NAME: make cluster-up deploy, then again, to measure on kind as well"
 	exit 0
@@ -149,26 +170,11 @@ restore() {
 	say "Switching all evidence on again"
 	kubectl delete deployment load -n "$SPACE" --ignore-not-found --timeout=300s
 	kubectl label namespace "$SPACE" podtrail.dev/recording-
-	switch on >&2
+	[ "$ROUNDS" = 0 ] || switch on >&2
 }
 trap restore EXIT
 kubectl label --overwrite namespace "$SPACE" podtrail.dev/recording=enabled >/dev/null
-echo "| evidence | s until $KIND_PODS Pods are Ready | Pods per s | median s to Ready | CPU s of the machine for each Pod |"
-echo "|---|---|---|---|---|"
-run_pods >/dev/null # the first run pulls the image
-remove_pods
-# off on on off off on …: what the machine does from one run to the next hits both alike, and every other switch is saved.
-mode=off
-for run in $(seq $((2 * ROUNDS))); do
-	if [ $((run % 2)) = 0 ]; then
-		[ "$mode" = off ] && mode=on || mode=off
-	fi
-	[ "${switched:-}" = "$mode" ] || switch "$mode" >&2
-	switched=$mode
-	echo "| $mode | $(run_pods) |"
-	remove_pods
-done
-[ "$mode" = on ] || switch on >&2
+[ "$ROUNDS" = 0 ] || take_turns
 KIND_PODS=$TRAIL_PODS
 run_pods >/dev/null
 echo

@@ -60,7 +60,7 @@ type Evidence struct {
 	Observations []trail.Observation
 	// Names are the objects of each kind that exist now.
 	Names map[string][]string
-	live  []metav1.PartialObjectMetadata
+	live  []liveObject
 	// Problems are sources that could not be read; the trail lacks their evidence.
 	Problems []*Problem
 }
@@ -88,9 +88,8 @@ func (e *Evidence) merge(other *Evidence) {
 	}
 }
 
-// Around reads what there is around one object: the evidence of its namespace, without that of before it and all that
-// belongs to it came to be (see beginning), and, if it is a Pod, without that of other Pods. The objects of its kind must
-// be readable; what else is not becomes a problem beside the trail.
+// Around reads what there is around one object: the evidence of its namespace, without what can't be of the object (see
+// scope). The objects of its kind must be readable; what else is not becomes a problem beside the trail.
 func (c *Cluster) Around(ctx context.Context, namespace string, asked KindInfo, name string) (Evidence, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -109,18 +108,8 @@ func (c *Cluster) Around(ctx context.Context, namespace string, asked KindInfo, 
 	if err != nil {
 		return Evidence{}, err
 	}
-	what.since = beginning(evidence.live, asked.Kind, name)
-	c.records(ctx, <-from, what, &evidence)
+	c.records(ctx, <-from, what.narrow(evidence.live, asked.Kind, name), &evidence)
 	return evidence, nil
-}
-
-// scope is what is read.
-type scope struct {
-	namespace string
-	// pod is the only Pod to read about; empty for all.
-	pod string
-	// since is when it begins; zero for all that is kept.
-	since time.Time
 }
 
 // objects reads the objects of every kind, and the events about them.
@@ -205,16 +194,16 @@ func versionOf(kind KindInfo) string {
 
 // addObject takes in one object of a kind.
 func (e *Evidence) addObject(kind KindInfo, raw []byte) error {
-	var meta metav1.PartialObjectMetadata
-	if err := json.Unmarshal(raw, &meta); err != nil {
+	var object liveObject
+	if err := json.Unmarshal(raw, &object); err != nil {
 		return fmt.Errorf("decode metadata of %s: %w", kind.Kind, err)
 	}
 	record, err := source.ObjectRecord(kind.Kind, raw)
 	if err != nil {
 		return err
 	}
-	meta.Kind = kind.Kind
-	e.live = append(e.live, meta)
+	object.Kind = kind.Kind
+	e.live = append(e.live, object)
 	return e.add(record)
 }
 

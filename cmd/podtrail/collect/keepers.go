@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -31,10 +32,13 @@ const (
 	viewer          = "podtrail-viewer"
 	partsSelector   = "app.kubernetes.io/name=podtrail"
 	componentLabel  = "app.kubernetes.io/component"
-	keeperTimeout   = 20 * time.Second
-	tokenLifetime   = 10 * 60 // seconds, the shortest that the API server grants
-	maxRecordBytes  = 16 << 20
-	maxKeeperReads  = 8
+	// recorderLabel says whether a recorder is one of a control plane, which has the audit log and etcd, or of a node only.
+	recorderLabel  = "podtrail.dev/recorder-of"
+	recorderOfNode = "node"
+	keeperTimeout  = 20 * time.Second
+	tokenLifetime  = 10 * 60 // seconds, the shortest that the API server grants
+	maxRecordBytes = 16 << 20
+	maxKeeperReads = 8
 
 	recordsPath = "/v1/records"
 	sourcesPath = "/v1/sources"
@@ -77,7 +81,7 @@ type reached struct {
 
 // records reads the records from every keeper. What is wrong becomes problems: the trail can be made without.
 func (c *Cluster) records(ctx context.Context, from reached, what scope, evidence *Evidence) {
-	parts, token := from.parts, from.token
+	parts, token := slices.DeleteFunc(from.parts, func(part kept) bool { return !what.wants(part) }), from.token
 	evidence.Problems = append(evidence.Problems, from.problems...)
 	if token == "" {
 		return

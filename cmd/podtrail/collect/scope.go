@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package collect
+
+import (
+	"slices"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// beforeBeginning is how much earlier than its creation evidence of an object is looked for: the API server writes whole
+// seconds, and a request begins before what it makes. The rest is for nodes whose clocks differ.
+const beforeBeginning = 2 * time.Minute
+
+// scope is what is read. What it leaves out cannot be about the object that was asked for.
+type scope struct {
+	namespace string
+	// pod is the only Pod to read about; empty for all.
+	pod string
+	// since is when it begins; zero for all that is kept.
+	since time.Time
+	// node is the only node whose kubelet can have had the Pod; empty for all.
+	node string
+	// builtIn says that all controllers which made the objects are Kubernetes' own, and podtrail's manager none of them.
+	builtIn bool
+}
+
+// wants says whether a keeper can hold something of it.
+func (s scope) wants(part kept) bool {
+	switch {
+	case part.component == "manager":
+		return !s.builtIn
+	case part.component == "recorder" && part.pod.Labels[recorderLabel] == recorderOfNode:
+		return s.node == "" || part.pod.Spec.NodeName == s.node
+	}
+	return true
+}
+
+// liveObject is what decides how far a scope goes.
+type liveObject struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata"`
+	Spec              struct {
+		NodeName string `json:"nodeName"`
+	} `json:"spec"`
+}
+
+// narrow narrows the scope to an object, its owners and what they own. It begins shortly before the oldest of them was
+// created; adopted Pods can be older than their owner. Nothing is narrowed if the object is not among the living ones, or
+// one of its owners is not: what belongs to it is then unknown.
+func (s scope) narrow(live []liveObject, kind, name string) scope {
+	byUID := make(map[types.UID]*liveObject, len(live))
+	owned := map[types.UID][]*liveObject{}
+	var next []*liveObject
+	for i := range live {
+		object := &live[i]
+		byUID[object.UID] = object
+		for _, owner := range object.OwnerReferences {
+			owned[owner.UID] = append(owned[owner.UID], object)
+		}
+		if object.Kind == kind && object.Name == name {
+			next = append(next, object)
+		}
+	}
+	if len(next) == 0 {
+		return s
+	}
+	narrowed := s
+	narrowed.builtIn = true
+	if s.pod != "" {
+		narrowed.node = next[0].Spec.NodeName
+	}
+	oldest := next[0].CreationTimestamp.Time
+	seen := map[types.UID]bool{}
+	for len(next) > 0 {
+		object := next[0]
+		next = next[1:]
+		if seen[object.UID] {
+			continue
+		}
+		seen[object.UID] = true
+		if created := object.CreationTimestamp.Time; created.Before(oldest) {
+			oldest = created
+		}
+		narrowed.builtIn = narrowed.builtIn && object.Kind != "TeachingReplicaSet"
+		for _, owner := range object.OwnerReferences {
+			if byUID[owner.UID] == nil {
+				return s
+			}
+			next = append(next, byUID[owner.UID])
+		}
+		next = slices.Concat(next, owned[object.UID])
+	}
+	narrowed.since = oldest.Add(-beforeBeginning)
+	return narrowed
+}

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package collect
+
+import (
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// TestNarrow: what is read is bounded by what can be of the object, and not at all where that is unknown.
+func TestNarrow(t *testing.T) {
+	minute := func(n int) time.Time { return time.Date(2026, 5, 4, 10, n, 0, 0, time.UTC) }
+	object := func(kind, name string, created int, owners ...string) liveObject {
+		o := liveObject{}
+		o.Kind, o.Name, o.UID, o.CreationTimestamp = kind, name, types.UID(kind+"/"+name), metav1.NewTime(minute(created))
+		for _, owner := range owners {
+			o.OwnerReferences = append(o.OwnerReferences, metav1.OwnerReference{UID: types.UID(owner)})
+		}
+		return o
+	}
+	deployment := []liveObject{
+		object("Deployment", "web", 10),
+		object("ReplicaSet", "web-1", 11, "Deployment/web"),
+		object("ReplicaSet", "web-2", 30, "Deployment/web"),
+		object("Pod", "web-2-a", 31, "ReplicaSet/web-2"),
+		object("Pod", "other", 5),
+	}
+	tests := map[string]struct {
+		live       []liveObject
+		kind, name string
+		want       time.Time
+		builtIn    bool
+	}{
+		"of a Pod, its oldest owner's":                  {deployment, "Pod", "web-2-a", minute(10), true},
+		"of a Deployment, its own":                      {deployment, "Deployment", "web", minute(10), true},
+		"of a Pod of nobody, its own":                   {deployment, "Pod", "other", minute(5), true},
+		"of an owner that adopted an older Pod, Pod's":  {[]liveObject{object("TeachingReplicaSet", "web", 20), object("Pod", "orphan", 3, "TeachingReplicaSet/web")}, "TeachingReplicaSet", "web", minute(3), false},
+		"always, if it does not live":                   {deployment, "Pod", "gone", time.Time{}, false},
+		"always, if the name is that of another kind":   {deployment, "Pod", "web", time.Time{}, false},
+		"always, if an owner is not among what is read": {[]liveObject{object("Pod", "job-a", 9, "Job/job")}, "Pod", "job-a", time.Time{}, false},
+		"also where owners go round in a circle":        {[]liveObject{object("Pod", "a", 9, "Pod/b"), object("Pod", "b", 8, "Pod/a")}, "Pod", "a", minute(8), true},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			want := scope{namespace: "demo", builtIn: tc.builtIn}
+			if !tc.want.IsZero() {
+				want.since = tc.want.Add(-beforeBeginning)
+			}
+			if got := (scope{namespace: "demo"}).narrow(tc.live, tc.kind, tc.name); got != want {
+				t.Errorf("narrowed to %+v, want %+v", got, want)
+			}
+		})
+	}
+}
+
+// TestScopeWants: a keeper is asked unless it can hold nothing of the object.
+func TestScopeWants(t *testing.T) {
+	part := func(component, recorderOf, node string) kept {
+		pod := &corev1.Pod{}
+		pod.Labels = map[string]string{recorderLabel: recorderOf}
+		pod.Spec.NodeName = node
+		return kept{keeper: keeper{component: component}, pod: pod}
+	}
+	for name, tc := range map[string]struct {
+		scope scope
+		part  kept
+		want  bool
+	}{
+		"the recorder of the Pod's node":               {scope{node: "one"}, part("recorder", "node", "one"), true},
+		"that of another node":                         {scope{node: "one"}, part("recorder", "node", "two"), false},
+		"that of any node, if the Pod has none":        {scope{}, part("recorder", "node", "two"), true},
+		"that of a control plane, which has the audit": {scope{node: "one"}, part("recorder", "control-plane", "cp"), true},
+		"the manager, of what it may have made":        {scope{}, part("manager", "", "two"), true},
+		"the manager, of what it did not make":         {scope{builtIn: true}, part("manager", "", "two"), false},
+		"the scheduler":                                {scope{node: "one", builtIn: true}, part("scheduler", "", "two"), true},
+	} {
+		if got := tc.scope.wants(tc.part); got != tc.want {
+			t.Errorf("%s: wanted %v, want %v", name, got, tc.want)
+		}
+	}
+}
