@@ -51,6 +51,28 @@ type liveObject struct {
 // created; adopted Pods can be older than their owner. Nothing is narrowed if the object is not among the living ones, or
 // one of its owners is not: what belongs to it is then unknown.
 func (s scope) narrow(live []liveObject, kind, name string) scope {
+	members, whole := family(live, kind, name)
+	if !whole {
+		return s
+	}
+	if s.pod != "" {
+		s.node = members[0].Spec.NodeName
+	}
+	s.builtIn = true
+	oldest := members[0].CreationTimestamp.Time
+	for _, member := range members {
+		if created := member.CreationTimestamp.Time; created.Before(oldest) {
+			oldest = created
+		}
+		s.builtIn = s.builtIn && member.Kind != "TeachingReplicaSet"
+	}
+	s.since = oldest.Add(-beforeBeginning)
+	return s
+}
+
+// family is an object, which comes first, with its owners and all that they own. It is not whole if the object is not among
+// the living ones, or an owner is not.
+func family(live []liveObject, kind, name string) (members []*liveObject, whole bool) {
 	byUID := make(map[types.UID]*liveObject, len(live))
 	owned := map[types.UID][]*liveObject{}
 	var next []*liveObject
@@ -64,15 +86,6 @@ func (s scope) narrow(live []liveObject, kind, name string) scope {
 			next = append(next, object)
 		}
 	}
-	if len(next) == 0 {
-		return s
-	}
-	narrowed := s
-	narrowed.builtIn = true
-	if s.pod != "" {
-		narrowed.node = next[0].Spec.NodeName
-	}
-	oldest := next[0].CreationTimestamp.Time
 	seen := map[types.UID]bool{}
 	for len(next) > 0 {
 		object := next[0]
@@ -81,18 +94,14 @@ func (s scope) narrow(live []liveObject, kind, name string) scope {
 			continue
 		}
 		seen[object.UID] = true
-		if created := object.CreationTimestamp.Time; created.Before(oldest) {
-			oldest = created
-		}
-		narrowed.builtIn = narrowed.builtIn && object.Kind != "TeachingReplicaSet"
+		members = append(members, object)
 		for _, owner := range object.OwnerReferences {
 			if byUID[owner.UID] == nil {
-				return s
+				return nil, false
 			}
 			next = append(next, byUID[owner.UID])
 		}
 		next = slices.Concat(next, owned[object.UID])
 	}
-	narrowed.since = oldest.Add(-beforeBeginning)
-	return narrowed
+	return members, len(members) > 0
 }
