@@ -127,8 +127,9 @@ func (b *Buffer) Stats() Stats {
 	return b.stats
 }
 
-// Entries yields what the buffer held when the iteration began and match accepts, the oldest first. The lock is held for one batch at a time, so a slow reader stops nobody; entries that leave the buffer
-// before the reader gets to them are not yielded.
+// Entries yields what the buffer held when the iteration began and match accepts, the oldest first. The lock is held for
+// one batch at a time, so a slow reader stops nobody; entries that leave the buffer before the reader gets to them are not
+// yielded.
 func (b *Buffer) Entries(match Match) iter.Seq[Entry] {
 	return func(yield func(Entry) bool) {
 		next, end := b.bounds()

@@ -21,7 +21,7 @@ const (
 	// packedOverhead is what an entry of a packed block costs beside its packed data, in bytes: its packedEntry.
 	packedOverhead = 24
 	// blockOverhead is what a block costs beside its entries and subjects, in bytes: the struct.
-	blockOverhead = 256
+	blockOverhead = 512
 	// subjectOverhead is what a subject costs beside its texts, in bytes.
 	subjectOverhead = 32
 )

@@ -48,8 +48,7 @@ type liveObject struct {
 }
 
 // narrow narrows the scope to an object, its owners and what they own. It begins shortly before the oldest of them was
-// created; adopted Pods can be older than their owner. Nothing is narrowed if the object is not among the living ones, or
-// one of its owners is not: what belongs to it is then unknown.
+// created; adopted Pods can be older than their owner. Nothing is narrowed if that family is not whole.
 func (s scope) narrow(live []liveObject, kind, name string) scope {
 	members, whole := family(live, kind, name)
 	if !whole {
@@ -71,7 +70,8 @@ func (s scope) narrow(live []liveObject, kind, name string) scope {
 }
 
 // family is an object, which comes first, with its owners and all that they own. It is not whole if the object is not among
-// the living ones, or an owner is not.
+// the living ones, if an owner is not, or if a Pod or a ReplicaSet has none: it may have had one, which let go of it or was
+// deleted without it, and its way began there.
 func family(live []liveObject, kind, name string) (members []*liveObject, whole bool) {
 	byUID := make(map[types.UID]*liveObject, len(live))
 	owned := map[types.UID][]*liveObject{}
@@ -95,6 +95,9 @@ func family(live []liveObject, kind, name string) (members []*liveObject, whole 
 		}
 		seen[object.UID] = true
 		members = append(members, object)
+		if len(object.OwnerReferences) == 0 && (object.Kind == "Pod" || object.Kind == "ReplicaSet") {
+			return nil, false
+		}
 		for _, owner := range object.OwnerReferences {
 			if byUID[owner.UID] == nil {
 				return nil, false

@@ -37,7 +37,8 @@ func TestNarrow(t *testing.T) {
 	}{
 		"of a Pod, its oldest owner's":                  {deployment, "Pod", "web-2-a", minute(10), true},
 		"of a Deployment, its own":                      {deployment, "Deployment", "web", minute(10), true},
-		"of a Pod of nobody, its own":                   {deployment, "Pod", "other", minute(5), true},
+		"always, of a Pod that may have lost its owner": {deployment, "Pod", "other", time.Time{}, false},
+		"always, of a ReplicaSet that may have lost it": {[]liveObject{object("ReplicaSet", "web", 9), object("Pod", "a", 9, "ReplicaSet/web")}, "Pod", "a", time.Time{}, false},
 		"of an owner that adopted an older Pod, Pod's":  {[]liveObject{object("TeachingReplicaSet", "web", 20), object("Pod", "orphan", 3, "TeachingReplicaSet/web")}, "TeachingReplicaSet", "web", minute(3), false},
 		"always, if it does not live":                   {deployment, "Pod", "gone", time.Time{}, false},
 		"always, if the name is that of another kind":   {deployment, "Pod", "web", time.Time{}, false},

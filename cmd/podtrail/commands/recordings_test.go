@@ -112,11 +112,15 @@ func TestARefusedPodIsFoundInTheRecordings(t *testing.T) {
 
 // TestRecordsOfWhatIsAskedForAreRead: of a living object only what can belong to it is read, of any other all.
 func TestRecordsOfWhatIsAskedForAreRead(t *testing.T) {
-	living := api{answers: map[string]string{demoPods: list(pod("demo", "web", ready))}}
+	const deployments = "GET /apis/apps/v1/namespaces/demo/deployments"
+	living := api{answers: map[string]string{
+		demoPods:    list(pod("demo", "web", ready)),
+		deployments: `{"kind":"DeploymentList","apiVersion":"apps/v1","metadata":{},"items":[{"metadata":{"name":"web","uid":"d","creationTimestamp":"2026-11-22T12:00:00Z"}}]}`,
+	}}
 	for reference, want := range map[string]string{
-		"pod/web":        "namespace=demo&pod=web&since=2026-11-22T11%3A58%3A00Z", // two minutes before its creation
+		"deployment/web": "namespace=demo&since=2026-11-22T11%3A58%3A00Z", // two minutes before its creation
+		"pod/web":        "namespace=demo&pod=web",
 		"pod/gone":       "namespace=demo",
-		"deployment/web": "namespace=demo",
 	} {
 		var asked []string
 		_, _, errOut := callWithRecorder(t, living, func(_ http.ResponseWriter, r *http.Request) {

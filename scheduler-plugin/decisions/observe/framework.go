@@ -69,7 +69,6 @@ func (o *observed) RunPostFilterPlugins(ctx context.Context, state fwk.CycleStat
 	if a == nil {
 		return o.Framework.RunPostFilterPlugins(ctx, state, pod, statuses)
 	}
-	a.filtered()
 	began := time.Now()
 	result, status := o.Framework.RunPostFilterPlugins(ctx, state, pod, statuses)
 	a.step("PostFilter", began, status)
