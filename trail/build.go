@@ -4,7 +4,6 @@ package trail
 
 import (
 	"cmp"
-	"encoding/json"
 	"slices"
 	"strconv"
 )
@@ -19,48 +18,15 @@ import (
 func Build(observations []Observation) Trail {
 	b := builder{objects: map[string]*draft{}, uids: map[Subject]map[string]bool{}}
 	joined, unjoined := join(canonical(observations))
-	for _, o := range joined {
-		b.learn(o.Subject)
+	for i := range joined {
+		b.learn(joined[i].Subject)
 	}
-	for _, o := range joined {
-		b.add(o)
+	for i := range joined {
+		b.add(&joined[i])
 	}
 	t := b.trail()
 	t.Unjoined = unjoined
 	return t
-}
-
-// canonical sorts observations into an order that depends on their content alone, and drops those that two recorders
-// saw alike.
-func canonical(observations []Observation) []Observation {
-	type keyed struct {
-		key string
-		o   Observation
-	}
-	all := make([]keyed, 0, len(observations))
-	for _, o := range observations {
-		seen := o
-		seen.Evidence.Node = ""
-		key, err := json.Marshal(struct {
-			Observation
-			Request *Request
-			Owner   *Subject
-			State   *State
-		}{seen, o.Request, o.Owner, o.State})
-		if err != nil { // a time outside of years 0 to 9999: no evidence that the cluster could have written
-			continue
-		}
-		all = append(all, keyed{string(key), o})
-	}
-	slices.SortFunc(all, func(a, b keyed) int {
-		return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.o.Evidence.Node, b.o.Evidence.Node))
-	})
-	all = slices.CompactFunc(all, func(a, b keyed) bool { return a.key == b.key })
-	out := make([]Observation, len(all))
-	for i := range all {
-		out[i] = all[i].o
-	}
-	return out
 }
 
 // builder gathers what the observations tell, object by object.
@@ -74,14 +40,14 @@ type builder struct {
 type draft struct {
 	subject  Subject
 	owner    *Subject
-	requests map[string]*requestDraft
-	loose    []Observation
+	requests map[requestKey]*requestDraft
+	loose    []*Observation
 	states   []State
 }
 
 type requestDraft struct {
 	request      Request
-	observations []Observation
+	observations []*Observation
 }
 
 func (b *builder) learn(s Subject) {
@@ -95,8 +61,8 @@ func (b *builder) learn(s Subject) {
 }
 
 // add puts an observation to its object and, inside of that, to its request.
-func (b *builder) add(o Observation) {
-	d := b.objects[b.identify(&o)]
+func (b *builder) add(o *Observation) {
+	d := b.objects[b.identify(o)]
 	if d.owner == nil {
 		d.owner = o.Owner
 	}
@@ -107,7 +73,7 @@ func (b *builder) add(o Observation) {
 		d.loose = append(d.loose, o)
 		return
 	}
-	key := requestKey(*o.Request)
+	key := keyOf(o.Request)
 	if d.requests[key] == nil {
 		d.requests[key] = &requestDraft{request: *o.Request}
 	}
@@ -120,11 +86,24 @@ func (b *builder) add(o Observation) {
 
 // requestKey tells requests apart. The Audit-ID alone does not, because a client may choose it, also twice. A write
 // that is known by what it stored alone has that to tell it apart.
-func requestKey(r Request) string {
+type requestKey struct {
+	auditID, verb, uri string
+	received           int64
+	stored             string
+}
+
+func keyOf(r *Request) requestKey {
 	if r.AuditID == "" {
-		return "stored|" + r.ResourceVersion
+		return requestKey{stored: r.ResourceVersion}
 	}
-	return r.AuditID + "|" + r.Verb + "|" + r.URI + "|" + strconv.FormatInt(r.Received.UnixNano(), 10)
+	return requestKey{auditID: r.AuditID, verb: r.Verb, uri: r.URI, received: r.Received.UnixNano()}
+}
+
+func (k requestKey) compare(other requestKey) int {
+	return cmp.Or(
+		cmp.Compare(k.auditID, other.auditID), cmp.Compare(k.verb, other.verb), cmp.Compare(k.uri, other.uri),
+		cmp.Compare(k.received, other.received), cmp.Compare(k.stored, other.stored),
+	)
 }
 
 // identify finds or makes the draft that the observation belongs to and returns its key. It completes the subject's
@@ -135,7 +114,7 @@ func (b *builder) identify(o *Observation) string {
 	case key != "":
 	case o.Request != nil && o.Request.Creates && o.Request.Code >= 400:
 		// Never stored, so it has no UID. What the same owner asked for and got refused is one thing tried again.
-		key = "refused|" + o.Subject.Kind + "|" + o.Subject.Namespace + "|" + refusedAs(*o)
+		key = "refused|" + o.Subject.Kind + "|" + o.Subject.Namespace + "|" + refusedAs(o)
 	case len(b.uids[o.Subject]) == 1:
 		for uid := range b.uids[o.Subject] {
 			key = uid
@@ -146,13 +125,13 @@ func (b *builder) identify(o *Observation) string {
 		key = "named|" + o.Subject.Kind + "|" + o.Subject.Namespace + "|" + o.Subject.Name
 	}
 	if b.objects[key] == nil {
-		b.objects[key] = &draft{subject: o.Subject, requests: map[string]*requestDraft{}}
+		b.objects[key] = &draft{subject: o.Subject, requests: map[requestKey]*requestDraft{}}
 	}
 	return key
 }
 
 // refusedAs identifies a refused object: by its owner if it has one, else by its name.
-func refusedAs(o Observation) string {
+func refusedAs(o *Observation) string {
 	code := "|" + strconv.Itoa(int(o.Request.Code))
 	if o.Owner != nil {
 		return o.Owner.UID + code
@@ -232,9 +211,13 @@ func compareVersions(a, b string) int {
 }
 
 func versionNumber(rv string) uint64 {
+	const unknown = ^uint64(0)
+	if rv == "" { // often, and strconv's error would cost
+		return unknown
+	}
 	n, err := strconv.ParseUint(rv, 10, 64)
 	if err != nil {
-		return ^uint64(0)
+		return unknown
 	}
 	return n
 }

@@ -92,7 +92,7 @@ func (d *draft) finish() *Object {
 	for _, r := range others {
 		o.Writes = append(o.Writes, Write{Request: r.request, Stages: entries(r.observations)})
 	}
-	var own, later []Observation
+	var own, later []*Observation
 	for _, obs := range d.loose {
 		if obs.Stage.ofWrite() {
 			own = append(own, obs)
@@ -162,15 +162,17 @@ func compareRequests(a, b Request) int {
 		cmp.Compare(rank(a), rank(b)),
 		compareVersions(a.ResourceVersion, b.ResourceVersion),
 		a.Received.Compare(b.Received),
-		cmp.Compare(requestKey(a), requestKey(b)),
+		keyOf(&a).compare(keyOf(&b)),
 	)
 }
 
 // entries groups observations by stage; inside of a stage by the resourceVersion of their request or state.
-func entries(observations []Observation) []Entry {
-	slices.SortStableFunc(observations, func(a, b Observation) int {
+func entries(observations []*Observation) []Entry {
+	slices.SortStableFunc(observations, func(a, b *Observation) int {
+		if c := cmp.Compare(a.Stage, b.Stage); c != 0 {
+			return c
+		}
 		return cmp.Or(
-			cmp.Compare(a.Stage, b.Stage),
 			compareVersions(a.version(), b.version()),
 			cmp.Compare(a.Evidence.Source, b.Evidence.Source),
 			cmp.Compare(a.Evidence.ID, b.Evidence.ID),
@@ -186,7 +188,7 @@ func entries(observations []Observation) []Entry {
 			last.Missing = o.Missing
 			continue
 		}
-		last.Observations = append(last.Observations, o)
+		last.Observations = append(last.Observations, *o)
 	}
 	for i := range out {
 		if len(out[i].Observations) > 0 {
@@ -197,7 +199,7 @@ func entries(observations []Observation) []Entry {
 }
 
 // version is the resourceVersion that places the observation among others of its stage; empty if it has none.
-func (o Observation) version() string {
+func (o *Observation) version() string {
 	switch {
 	case o.State != nil:
 		return o.State.ResourceVersion

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"podtrail.dev/podtrail/trail"
@@ -141,15 +142,16 @@ func readHeader(line []byte, header *Header) error {
 // Observe parses records. Records that cannot be parsed are counted by source and left out; the others count.
 func Observe(records []source.Record) (observations []trail.Observation, garbage map[string]int) {
 	garbage = map[string]int{}
-	for _, record := range records {
+	told := make([][]trail.Observation, len(records))
+	for i, record := range records {
 		found, err := source.Parse(record)
 		if err != nil {
 			garbage[record.Source]++
 			continue
 		}
-		observations = append(observations, found...)
+		told[i] = found
 	}
-	return observations, garbage
+	return slices.Concat(told...), garbage
 }
 
 // Only keeps the records that a trail of one subject is made of. It returns false if there is none of that subject.

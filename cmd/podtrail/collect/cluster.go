@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -58,6 +59,8 @@ type Evidence struct {
 	// Records are the evidence as it was served, the form of a recording; Observations are what it tells.
 	Records      []source.Record
 	Observations []trail.Observation
+	// told are the observations record by record, until all are read: there can be too many to move them often.
+	told [][]trail.Observation
 	// Names are the objects of each kind that exist now.
 	Names map[string][]string
 	live  []liveObject
@@ -72,14 +75,14 @@ func (e *Evidence) add(record source.Record) error {
 		return fmt.Errorf("read a record of source %s: %w", record.Source, err)
 	}
 	e.Records = append(e.Records, record)
-	e.Observations = append(e.Observations, observations...)
+	e.told = append(e.told, observations)
 	return nil
 }
 
 // merge takes in what was read beside it.
 func (e *Evidence) merge(other *Evidence) {
 	e.Records = append(e.Records, other.Records...)
-	e.Observations = append(e.Observations, other.Observations...)
+	e.told = append(e.told, other.told...)
 	e.Problems = append(e.Problems, other.Problems...)
 	e.live = append(e.live, other.live...)
 	for i := range other.live {
@@ -109,6 +112,7 @@ func (c *Cluster) Around(ctx context.Context, namespace string, asked KindInfo, 
 		return Evidence{}, err
 	}
 	c.records(ctx, <-from, what.narrow(evidence.live, asked.Kind, name), &evidence)
+	evidence.Observations, evidence.told = slices.Concat(evidence.told...), nil
 	return evidence, nil
 }
 
