@@ -10,12 +10,13 @@ import (
 	"sync"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/dynamic"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 
 	"podtrail.dev/podtrail/trail"
@@ -30,26 +31,23 @@ const Timeout = 60 * time.Second
 
 // Cluster reads from one cluster.
 type Cluster struct {
-	config  *rest.Config
-	client  kubernetes.Interface
-	dynamic dynamic.Interface
+	config *rest.Config
+	client kubernetes.Interface
 	// Dial opens a connection to a port of a Pod. It goes through the API server unless a test says otherwise.
 	Dial DialFunc
 	// Doing is told what is being read, for progress.
 	Doing func(what string)
 }
 
-// New makes the clients for a configuration.
+// New makes the client for a configuration.
 func New(config *rest.Config) (*Cluster, error) {
-	client, err := kubernetes.NewForConfig(config)
+	typed := rest.CopyConfig(config)
+	typed.ContentType, typed.AcceptContentTypes = runtime.ContentTypeProtobuf, runtime.ContentTypeProtobuf+","+runtime.ContentTypeJSON
+	client, err := kubernetes.NewForConfig(typed)
 	if err != nil {
 		return nil, fmt.Errorf("make client for %s: %w", config.Host, err)
 	}
-	dynamicClient, err := dynamic.NewForConfig(config)
-	if err != nil {
-		return nil, fmt.Errorf("make dynamic client for %s: %w", config.Host, err)
-	}
-	c := &Cluster{config: config, client: client, dynamic: dynamicClient, Doing: func(string) {}}
+	c := &Cluster{config: config, client: client, Doing: func(string) {}}
 	c.Dial = c.dialThroughAPIServer
 	return c, nil
 }
@@ -64,6 +62,8 @@ type Evidence struct {
 	// Names are the objects of each kind that exist now.
 	Names map[string][]string
 	live  []liveObject
+	// events are read, and not yet known to be of the scope.
+	events []corev1.Event
 	// Problems are sources that could not be read; the trail lacks their evidence.
 	Problems []*Problem
 }
@@ -85,6 +85,7 @@ func (e *Evidence) merge(other *Evidence) {
 	e.told = append(e.told, other.told...)
 	e.Problems = append(e.Problems, other.Problems...)
 	e.live = append(e.live, other.live...)
+	e.events = append(e.events, other.events...)
 	for i := range other.live {
 		object := &other.live[i]
 		e.Names[object.Kind] = append(e.Names[object.Kind], object.Name)
@@ -111,7 +112,11 @@ func (c *Cluster) Around(ctx context.Context, namespace string, asked KindInfo, 
 	if err != nil {
 		return Evidence{}, err
 	}
-	c.records(ctx, <-from, what.narrow(evidence.live, asked.Kind, name), &evidence)
+	what = what.narrow(evidence.live, asked.Kind, name)
+	if err := evidence.addEvents(what); err != nil {
+		return Evidence{}, err
+	}
+	c.records(ctx, <-from, what, &evidence)
 	evidence.Observations, evidence.told = slices.Concat(evidence.told...), nil
 	return evidence, nil
 }
@@ -163,27 +168,34 @@ func (c *Cluster) objectsOf(ctx context.Context, what scope, kind, asked KindInf
 	return nil
 }
 
-// list calls visit with each object of a kind that the options choose, page by page, in JSON.
+// list calls visit with each object of a kind that the options choose, page by page, in JSON. The objects are not decoded, as
+// visit wants a few of their fields.
 func (c *Cluster) list(ctx context.Context, namespace string, kind KindInfo, options metav1.ListOptions, visit func([]byte) error) error {
-	resource := c.dynamic.Resource(schema.GroupVersionResource{
-		Group: kind.Group, Version: versionOf(kind), Resource: kind.Resource,
-	}).Namespace(namespace)
+	prefix := "/apis/" + kind.Group
+	if kind.Group == "" {
+		prefix = "/api"
+	}
 	options.Limit = pageSize
 	for {
-		page, err := resource.List(ctx, options)
-		if err != nil {
+		answer := c.client.CoreV1().RESTClient().Get().AbsPath(prefix, versionOf(kind)).Namespace(namespace).Resource(kind.Resource).
+			VersionedParams(&options, scheme.ParameterCodec).SetHeader("Accept", runtime.ContentTypeJSON).Do(ctx)
+		if err := answer.Error(); err != nil {
 			return err // explained by the caller, who knows what it was for
 		}
-		for i := range page.Items {
-			raw, err := page.Items[i].MarshalJSON()
-			if err != nil {
-				return fmt.Errorf("encode %s: %w", page.Items[i].GetName(), err)
-			}
-			if err := visit(raw); err != nil {
+		raw, _ := answer.Raw() // it has no error
+		var page struct {
+			metav1.ListMeta `json:"metadata"`
+			Items           []json.RawMessage `json:"items"`
+		}
+		if err := json.Unmarshal(raw, &page); err != nil {
+			return fmt.Errorf("decode the list of %s: %w", kind.Resource, err)
+		}
+		for _, item := range page.Items {
+			if err := visit(item); err != nil {
 				return err
 			}
 		}
-		if options.Continue = page.GetContinue(); options.Continue == "" {
+		if options.Continue = page.Continue; options.Continue == "" {
 			return nil
 		}
 	}
@@ -211,22 +223,40 @@ func (e *Evidence) addObject(kind KindInfo, raw []byte) error {
 	return e.add(record)
 }
 
-// events reads the events about all objects, or about all but other Pods. Those that can't be read become a problem.
-func (c *Cluster) events(ctx context.Context, what scope, evidence *Evidence) {
-	c.Doing("reading events in namespace " + what.namespace)
-	selectors := []fields.Selector{fields.Everything()}
-	if what.pod != "" {
-		selectors = []fields.Selector{
-			fields.OneTermNotEqualSelector("involvedObject.kind", "Pod"),
-			fields.Set{"involvedObject.kind": "Pod", "involvedObject.name": what.pod}.AsSelector(),
+// addEvents takes in the events of the scope.
+func (e *Evidence) addEvents(what scope) error {
+	for i := range e.events {
+		if !what.tells(&e.events[i]) {
+			continue
+		}
+		record, err := source.EventRecord(&e.events[i])
+		if err != nil {
+			return err
+		}
+		if err := e.add(record); err != nil {
+			return err
 		}
 	}
-	for _, selector := range selectors {
-		if err := c.eventsOf(ctx, what.namespace, selector, evidence); err != nil {
-			evidence.Problems = append(evidence.Problems,
-				explain(err, c.config.Host, "list events", "list", "events", what.namespace))
-			return
-		}
+	e.events = nil
+	return nil
+}
+
+// events reads the events about the scope. Those that can't be read become a problem.
+func (c *Cluster) events(ctx context.Context, what scope, evidence *Evidence) {
+	c.Doing("reading events in namespace " + what.namespace)
+	selectors := what.eventsAbout()
+	parts, failures := make([]Evidence, len(selectors)), make([]error, len(selectors))
+	var wait sync.WaitGroup
+	for i, selector := range selectors {
+		wait.Go(func() { failures[i] = c.eventsOf(ctx, what.namespace, selector, &parts[i]) })
+	}
+	wait.Wait()
+	for i := range parts {
+		evidence.merge(&parts[i])
+	}
+	if failed := slices.IndexFunc(failures, func(err error) bool { return err != nil }); failed >= 0 {
+		evidence.Problems = append(evidence.Problems,
+			explain(failures[failed], c.config.Host, "list events", "list", "events", what.namespace))
 	}
 }
 
@@ -237,15 +267,7 @@ func (c *Cluster) eventsOf(ctx context.Context, namespace string, selector field
 		if err != nil {
 			return err // explained by the caller
 		}
-		for i := range page.Items {
-			record, err := source.EventRecord(&page.Items[i])
-			if err != nil {
-				return err
-			}
-			if err := evidence.add(record); err != nil {
-				return err
-			}
-		}
+		evidence.events = append(evidence.events, page.Items...)
 		if options.Continue = page.Continue; options.Continue == "" {
 			return nil
 		}
@@ -270,17 +292,17 @@ func (c *Cluster) Version(ctx context.Context) string {
 // Elsewhere returns the other namespaces in which an object of that kind and name exists. Without permission to look,
 // there are none.
 func (c *Cluster) Elsewhere(ctx context.Context, kind KindInfo, name, namespace string) []string {
-	page, err := c.dynamic.Resource(schema.GroupVersionResource{
-		Group: kind.Group, Version: versionOf(kind), Resource: kind.Resource,
-	}).List(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + name, Limit: pageSize})
+	var out []string
+	options := metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("metadata.name", name).String()}
+	err := c.list(ctx, metav1.NamespaceAll, kind, options, func(raw []byte) error {
+		object, err := metadataOf(raw)
+		if err == nil && object.Namespace != namespace && object.Name == name {
+			out = append(out, object.Namespace)
+		}
+		return err
+	})
 	if err != nil {
 		return nil
-	}
-	var out []string
-	for i := range page.Items {
-		if ns := page.Items[i].GetNamespace(); ns != namespace && page.Items[i].GetName() == name {
-			out = append(out, ns)
-		}
 	}
 	return out
 }
@@ -295,12 +317,17 @@ func (c *Cluster) NamespaceExists(ctx context.Context, namespace string) bool {
 func (c *Cluster) CompletionNames(ctx context.Context, kind KindInfo, namespace string) ([]string, error) {
 	var names []string
 	err := c.list(ctx, namespace, kind, metav1.ListOptions{}, func(raw []byte) error {
-		var object metav1.PartialObjectMetadata
-		if err := json.Unmarshal(raw, &object); err != nil {
-			return fmt.Errorf("decode metadata: %w", err)
-		}
+		object, err := metadataOf(raw)
 		names = append(names, object.Name)
-		return nil
+		return err
 	})
 	return names, err
+}
+
+func metadataOf(raw []byte) (metav1.PartialObjectMetadata, error) {
+	var object metav1.PartialObjectMetadata
+	if err := json.Unmarshal(raw, &object); err != nil {
+		return object, fmt.Errorf("decode metadata: %w", err)
+	}
+	return object, nil
 }

@@ -6,7 +6,9 @@ import (
 	"slices"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
 )
 
@@ -36,6 +38,33 @@ func (s scope) wants(part kept) bool {
 		return s.node == "" || part.pod.Spec.NodeName == s.node
 	}
 	return true
+}
+
+// eventsAbout are the selectors that together choose the events of the scope: about all objects, or about all but other
+// Pods.
+func (s scope) eventsAbout() []fields.Selector {
+	if s.pod == "" {
+		return []fields.Selector{fields.Everything()}
+	}
+	return []fields.Selector{
+		fields.OneTermNotEqualSelector("involvedObject.kind", "Pod"),
+		fields.Set{"involvedObject.kind": "Pod", "involvedObject.name": s.pod}.AsSelector(),
+	}
+}
+
+// tells says whether an event can be about the scope: one that was seen last before it begins cannot.
+func (s scope) tells(event *corev1.Event) bool {
+	last := event.CreationTimestamp.Time
+	times := []time.Time{event.EventTime.Time, event.FirstTimestamp.Time, event.LastTimestamp.Time}
+	if event.Series != nil {
+		times = append(times, event.Series.LastObservedTime.Time)
+	}
+	for _, t := range times {
+		if t.After(last) {
+			last = t
+		}
+	}
+	return last.IsZero() || !last.Before(s.since)
 }
 
 // liveObject is what decides how far a scope goes.

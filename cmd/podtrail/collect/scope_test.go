@@ -84,3 +84,31 @@ func TestScopeWants(t *testing.T) {
 		}
 	}
 }
+
+// TestScopeTells: an event is left out if it was seen last before the scope begins, and only then.
+func TestScopeTells(t *testing.T) {
+	minute := func(n int) time.Time { return time.Date(2026, 5, 4, 10, n, 0, 0, time.UTC) }
+	created := func(n int) corev1.Event {
+		return corev1.Event{ObjectMeta: metav1.ObjectMeta{CreationTimestamp: metav1.NewTime(minute(n))}}
+	}
+	again, series := created(3), created(3)
+	again.LastTimestamp = metav1.NewTime(minute(6))
+	series.Series = &corev1.EventSeries{LastObservedTime: metav1.NewMicroTime(minute(6))}
+	for name, tc := range map[string]struct {
+		since time.Time
+		event corev1.Event
+		want  bool
+	}{
+		"of before":                          {minute(5), created(4), false},
+		"of the first moment":                {minute(5), created(5), true},
+		"of before, seen again":              {minute(5), again, true},
+		"of before, in a series":             {minute(5), series, true},
+		"without a time":                     {minute(5), corev1.Event{}, true},
+		"of any time, if there is no bound":  {time.Time{}, created(4), true},
+		"without a time, if there is no one": {time.Time{}, corev1.Event{}, true},
+	} {
+		if got := (scope{since: tc.since}).tells(&tc.event); got != tc.want {
+			t.Errorf("%s: told %v, want %v", name, got, tc.want)
+		}
+	}
+}
