@@ -25,6 +25,8 @@ type scope struct {
 	since time.Time
 	// node is the only node whose kubelet can have had the Pod; empty for all.
 	node string
+	// defaultScheduler says that the one Pod is for Kubernetes' own scheduler, and so not for podtrail's.
+	defaultScheduler bool
 	// builtIn says that all controllers which made the objects are Kubernetes' own, and podtrail's manager none of them.
 	builtIn bool
 }
@@ -34,6 +36,8 @@ func (s scope) wants(part kept) bool {
 	switch {
 	case part.component == "manager":
 		return !s.builtIn
+	case part.component == scheduler.component:
+		return !s.defaultScheduler
 	case part.component == "recorder" && part.pod.Labels[recorderLabel] == recorderOfNode:
 		return s.node == "" || part.pod.Spec.NodeName == s.node
 	}
@@ -72,7 +76,8 @@ type liveObject struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata"`
 	Spec              struct {
-		NodeName string `json:"nodeName"`
+		NodeName      string `json:"nodeName"`
+		SchedulerName string `json:"schedulerName"`
 	} `json:"spec"`
 }
 
@@ -84,7 +89,7 @@ func (s scope) narrow(live []liveObject, kind, name string) scope {
 		return s
 	}
 	if s.pod != "" {
-		s.node = members[0].Spec.NodeName
+		s.node, s.defaultScheduler = members[0].Spec.NodeName, members[0].Spec.SchedulerName == corev1.DefaultSchedulerName
 	}
 	s.builtIn = true
 	oldest := members[0].CreationTimestamp.Time

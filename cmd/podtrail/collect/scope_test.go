@@ -58,6 +58,37 @@ func TestNarrow(t *testing.T) {
 	}
 }
 
+// TestNarrowToOnePod: its node and its scheduler bound what is read, of a living Pod only.
+func TestNarrowToOnePod(t *testing.T) {
+	pod := func(name, schedulerName string) liveObject {
+		o := liveObject{}
+		o.Kind, o.Name, o.UID = "Pod", name, types.UID(name)
+		o.OwnerReferences = []metav1.OwnerReference{{UID: "owner"}}
+		o.Spec.NodeName, o.Spec.SchedulerName = "one", schedulerName
+		return o
+	}
+	owner := liveObject{}
+	owner.Kind, owner.Name, owner.UID = "TeachingReplicaSet", "web", "owner"
+	live := []liveObject{owner, pod("default", corev1.DefaultSchedulerName), pod("ours", "podtrail-scheduler")}
+	for name, tc := range map[string]struct {
+		pod              string
+		node             string
+		defaultScheduler bool
+	}{
+		"of Kubernetes' own scheduler": {"default", "one", true},
+		"of another scheduler":         {"ours", "one", false},
+		"that is gone":                 {"gone", "", false},
+	} {
+		got := (scope{namespace: "demo", pod: tc.pod}).narrow(live, "Pod", tc.pod)
+		if got.node != tc.node || got.defaultScheduler != tc.defaultScheduler {
+			t.Errorf("a Pod %s: node %q, default scheduler %v; want %q, %v", name, got.node, got.defaultScheduler, tc.node, tc.defaultScheduler)
+		}
+	}
+	if of := (scope{namespace: "demo"}).narrow(live, "TeachingReplicaSet", "web"); of.node != "" || of.defaultScheduler {
+		t.Errorf("of several Pods: narrowed to node %q, default scheduler %v; want neither", of.node, of.defaultScheduler)
+	}
+}
+
 // TestScopeWants: a keeper is asked unless it can hold nothing of the object.
 func TestScopeWants(t *testing.T) {
 	part := func(component, recorderOf, node string) kept {
@@ -78,6 +109,7 @@ func TestScopeWants(t *testing.T) {
 		"the manager, of what it may have made":        {scope{}, part("manager", "", "two"), true},
 		"the manager, of what it did not make":         {scope{builtIn: true}, part("manager", "", "two"), false},
 		"the scheduler":                                {scope{node: "one", builtIn: true}, part("scheduler", "", "two"), true},
+		"the scheduler, of a Pod that is not for it":   {scope{defaultScheduler: true}, part("scheduler", "", "two"), false},
 	} {
 		if got := tc.scope.wants(tc.part); got != tc.want {
 			t.Errorf("%s: wanted %v, want %v", name, got, tc.want)
