@@ -16,8 +16,9 @@ ROUNDS=${ROUNDS:-3}
 TRAIL_PODS=${TRAIL_PODS:-100}
 # The audit policy has bodies of this namespace's Pods.
 SPACE=default
-# Seconds to let the nodes come to rest after a change.
+# Seconds to let the nodes come to rest after a change, and after many Pods have started.
 REST=15
+AT_REST=60
 recorders=(-n podtrail-system -l app.kubernetes.io/component=recorder)
 
 load_without_kubelets() {
@@ -108,14 +109,24 @@ remove_pods() {
 	sleep "$REST"
 }
 
-# trail_times prints the median seconds of five trails: of one Pod, and of the Deployment with all of them.
+# share_busy prints how many percent of all processors' time the machine uses without podtrail trail.
+share_busy() {
+	local before
+	before=$(busy)
+	sleep 5
+	echo $((($(busy) - before) / (5 * $(nproc))))
+}
+
+# trail_times WHEN prints how busy the machine is, and the median seconds of five trails: of one Pod, and of the Deployment
+# with all of them.
 trail_times() {
-	local reference begun
+	local share reference begun
+	share=$(share_busy)
 	for reference in "$(kubectl get pods -n "$SPACE" -l app=load -o name | sed -n 1p)" deployment/load; do
-		printf '| podtrail trail %s | ' "${reference%load-*}"
+		printf '| %s | %s %% | podtrail trail %s | ' "$1" "$share" "${reference%load-*}"
 		for _ in 1 2 3 4 5; do
 			begun=$(date +%s%N)
-			"$BIN/podtrail" trail "$reference" -n "$SPACE" >/dev/null
+			"$BIN/podtrail" trail "$reference" -n "$SPACE" >/dev/null 2>&1 || die "podtrail trail $reference -n $SPACE failed"
 			echo $((($(date +%s%N) - begun) / 1000000))
 		done | sort -n | awk 'NR == 3 { printf "%.2f |\n", $1 / 1000 }'
 	done
@@ -178,9 +189,11 @@ kubectl label --overwrite namespace "$SPACE" podtrail.dev/recording=enabled >/de
 KIND_PODS=$TRAIL_PODS
 run_pods >/dev/null
 echo
-echo "| with $TRAIL_PODS Pods there | s |"
-echo "|---|---|"
-trail_times
+echo "| with $TRAIL_PODS Pods | machine busy | command | s |"
+echo "|---|---|---|---|"
+trail_times 'when the last was Ready'
+sleep "$AT_REST"
+trail_times "$AT_REST s later"
 remove_pods
 echo
 echo "| node | CPU s since the recorder's start | memory MB | dropped |"
