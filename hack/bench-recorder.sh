@@ -120,13 +120,13 @@ share_busy() {
 # trail_times WHEN prints how busy the machine is, and the median seconds of five trails: of one Pod, and of the Deployment
 # with all of them.
 trail_times() {
-	local share reference begun
+	local share reference begun said
 	share=$(share_busy)
 	for reference in "$(kubectl get pods -n "$SPACE" -l app=load -o name | sed -n 1p)" deployment/load; do
 		printf '| %s | %s %% | podtrail trail %s | ' "$1" "$share" "${reference%load-*}"
 		for _ in 1 2 3 4 5; do
 			begun=$(date +%s%N)
-			"$BIN/podtrail" trail "$reference" -n "$SPACE" >/dev/null 2>&1 || die "podtrail trail $reference -n $SPACE failed"
+			said=$("$BIN/podtrail" trail "$reference" -n "$SPACE" 2>&1 >/dev/null) || die "podtrail trail $reference -n $SPACE: $said"
 			echo $((($(date +%s%N) - begun) / 1000000))
 		done | sort -n | awk 'NR == 3 { printf "%.2f |\n", $1 / 1000 }'
 	done
@@ -193,7 +193,7 @@ echo "| with $TRAIL_PODS Pods | machine busy | command | s |"
 echo "|---|---|---|---|"
 trail_times 'when the last was Ready'
 sleep "$AT_REST"
-trail_times "$AT_REST s later"
+trail_times "$AT_REST s after that"
 remove_pods
 echo
 echo "| node | CPU s since the recorder's start | memory MB | dropped |"

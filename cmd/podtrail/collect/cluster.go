@@ -5,6 +5,7 @@ package collect
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -114,7 +115,7 @@ func (c *Cluster) Around(ctx context.Context, namespace string, asked KindInfo, 
 	}
 	what = what.narrow(evidence.live, asked.Kind, name)
 	if err := evidence.addEvents(what); err != nil {
-		return Evidence{}, err
+		evidence.Problems = append(evidence.Problems, explain(err, c.config.Host, "read events", "list", "events", namespace))
 	}
 	c.records(ctx, <-from, what, &evidence)
 	evidence.Observations, evidence.told = slices.Concat(evidence.told...), nil
@@ -223,22 +224,23 @@ func (e *Evidence) addObject(kind KindInfo, raw []byte) error {
 	return e.add(record)
 }
 
-// addEvents takes in the events of the scope.
+// addEvents takes in the events of the scope. The error is of those that are none of podtrail's form, which are left out.
 func (e *Evidence) addEvents(what scope) error {
+	var unread []error
 	for i := range e.events {
 		if !what.tells(&e.events[i]) {
 			continue
 		}
 		record, err := source.EventRecord(&e.events[i])
-		if err != nil {
-			return err
+		if err == nil {
+			err = e.add(record)
 		}
-		if err := e.add(record); err != nil {
-			return err
+		if err != nil {
+			unread = append(unread, err)
 		}
 	}
 	e.events = nil
-	return nil
+	return errors.Join(unread...)
 }
 
 // events reads the events about the scope. Those that can't be read become a problem.

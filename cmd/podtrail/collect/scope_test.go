@@ -144,3 +144,18 @@ func TestScopeTells(t *testing.T) {
 		}
 	}
 }
+
+// TestAddEventsLeavesOutWhatCannotBeRead: the other events count, and the error says so.
+func TestAddEventsLeavesOutWhatCannotBeRead(t *testing.T) {
+	good := corev1.Event{ObjectMeta: metav1.ObjectMeta{Name: "good"}, Reason: "Scheduled"}
+	good.InvolvedObject.UID = "pod"
+	late := good
+	late.Name, late.LastTimestamp = "late", metav1.NewTime(time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC))
+	e := Evidence{events: []corev1.Event{late, good}}
+	if err := e.addEvents(scope{}); err == nil {
+		t.Error("no error about the event of the year 10000")
+	}
+	if len(e.Records) != 1 || len(e.told) != 1 {
+		t.Errorf("%d records told %d times, want the good one", len(e.Records), len(e.told))
+	}
+}
