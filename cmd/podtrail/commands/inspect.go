@@ -21,19 +21,19 @@ import (
 type inspector func(out io.Writer, o *trail.Object, records []source.Record) error
 
 func newAdmission(flags *genericclioptions.ConfigFlags, streams genericiooptions.IOStreams) *cobra.Command {
-	return inspection(flags, streams, "admission KIND/NAME", "Print who changed an object before it was stored and who judged it (stages 4 and 5)",
+	return inspection(flags, streams, "admission (POD | KIND/NAME)", "Print who changed an object before it was stored and who judged it (stages 4 and 5)",
 		`Print what defaults, built-in plugins and each mutating webhook changed in the object that was sent, in their order and
 with the values, and each verdict of what validated it.`, inspect.Admission)
 }
 
 func newEtcd(flags *genericclioptions.ConfigFlags, streams genericiooptions.IOStreams) *cobra.Command {
-	return inspection(flags, streams, "etcd KIND/NAME", "Print each revision of an object as etcd holds it (stage 6)",
+	return inspection(flags, streams, "etcd (POD | KIND/NAME)", "Print each revision of an object as etcd holds it (stage 6)",
 		`Print each stored revision of an object: its key and size, the first bytes beside the decoded envelope, what differs from
 the revision before, and whose write stored it.`, inspect.Etcd)
 }
 
 func newRun(flags *genericclioptions.ConfigFlags, streams genericiooptions.IOStreams) *cobra.Command {
-	return inspection(flags, streams, "run pod/NAME", "Print a Pod as its node sees it (stage 9)",
+	return inspection(flags, streams, "run (POD | pod/NAME)", "Print a Pod as its node sees it (stage 9)",
 		`Print the sandbox with its veth pair, address and routes, each container with its namespaces, cgroup and the limits that
 became its quota, and the work of kubelet and container runtime, step by step.`,
 		func(out io.Writer, o *trail.Object, _ []source.Record) error {
@@ -55,6 +55,7 @@ func inspection(flags *genericclioptions.ConfigFlags, streams genericiooptions.I
 	cmd := &cobra.Command{
 		Use: use, Short: short, Long: long, Args: cobra.ArbitraryArgs, ValidArgsFunction: completion.complete,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			args = orPod(args)
 			if file != "" {
 				return inspectTape(file, args, streams, write)
 			}

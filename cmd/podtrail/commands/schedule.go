@@ -60,7 +60,7 @@ func newPodCommand(flags *genericclioptions.ConfigFlags, streams genericiooption
 
 func (o *scheduleOptions) command() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "schedule pod/NAME",
+		Use:   "schedule (POD | pod/NAME)",
 		Short: "Print why a Pod came to its node, or what keeps it from every node",
 		Long: `Print what podtrail-scheduler decided about a Pod: every node by every plugin, the scores, and why this node. For a Pod
 that is on no node: what would have to change on which node, the cheapest change first.
@@ -190,10 +190,7 @@ func unrecorded(ctx context.Context, cluster *collect.Cluster, pod *corev1.Pod) 
 
 // podName reads pod/NAME, or NAME alone.
 func (o *podCommand) podName(args []string) (string, error) {
-	if len(args) == 1 && !strings.Contains(args[0], "/") {
-		args = []string{"pod", args[0]}
-	}
-	kind, name, err := parseReference(args)
+	kind, name, err := parseReference(orPod(args))
 	if err != nil {
 		return "", err
 	}

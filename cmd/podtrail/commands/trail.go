@@ -147,6 +147,14 @@ func parseReference(args []string) (collect.KindInfo, string, error) {
 	return kind, name, nil
 }
 
+// orPod takes a name alone for a Pod's, as kubectl logs does, in commands that are about one Pod.
+func orPod(args []string) []string {
+	if len(args) == 1 && !strings.Contains(args[0], "/") {
+		return []string{"pod", args[0]}
+	}
+	return args
+}
+
 func (o *trailOptions) connectByFlags() (*collect.Cluster, string, error) { return connect(o.flags) }
 
 // connect makes the reader of the cluster that the flags choose, and returns the namespace that they choose.

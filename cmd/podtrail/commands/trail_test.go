@@ -286,3 +286,24 @@ func TestVersionAndPluginName(t *testing.T) {
 		t.Errorf("as a plugin the usage is %q", out.String())
 	}
 }
+
+// TestANameAloneIsAPods in the commands that show one stage of a Pod, as in kubectl logs.
+func TestANameAloneIsAPods(t *testing.T) {
+	const from = "../../../docs/recordings/deployment.jsonl.gz"
+	_, shown, _ := call(t, "run", "--from", from)
+	name, _, found := strings.Cut(strings.TrimPrefix(shown, "pod/"), " ")
+	if !found {
+		t.Fatalf("podtrail run names no Pod:\n%s", shown)
+	}
+	for _, command := range []string{"admission", "etcd", "run"} {
+		t.Run(command, func(t *testing.T) {
+			code, want, errOut := call(t, command, "pod/"+name, "--from", from)
+			if code != 0 || want == "" {
+				t.Fatalf("of pod/%s: exit code %d\n%s", name, code, errOut)
+			}
+			if code, got, errOut := call(t, command, name, "--from", from); code != 0 || got != want {
+				t.Errorf("exit code %d\n%s\nwant what it prints of pod/%s:\n%s\n%s", code, got, name, want, errOut)
+			}
+		})
+	}
+}
