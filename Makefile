@@ -20,7 +20,6 @@ GO_FLAGS = -trimpath
 MODULES = . scheduler-plugin test/upstream
 TOOL = GOWORK=off go tool -modfile=go.tools.mod
 LINT = golangci-lint-kube-api-linter
-VERSION = $(shell . hack/versions.sh && echo $$PODTRAIL_VERSION)
 
 ##@ General
 
@@ -60,9 +59,7 @@ clean-cache: ## Remove what is kept between runs: built components, images, Dock
 
 .PHONY: build
 build: ## Build the podtrail command into bin/.
-	go build $(GO_FLAGS) -ldflags "-X main.version=$(VERSION)" -o bin/podtrail ./cmd/podtrail
-	@ln -sf podtrail bin/kubectl-podtrail # kubectl podtrail, for whom bin is on the PATH
-	@install -m 755 hack/kubectl-complete.sh bin/kubectl_complete-podtrail
+	@hack/build-programs.sh podtrail
 
 .PHONY: run
 run: ## Run the manager on this machine; it leads, without webhooks, once the cluster's own is scaled to 0.

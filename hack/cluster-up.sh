@@ -110,10 +110,8 @@ if use_running_docker && [ -f "$STATE/complete" ] && command -v go >/dev/null; t
 fi
 check_preconditions
 connect_docker
-PART=0
-PARTS=1 part "kubectl $KUBERNETES_VERSION" install_kubectl
-
 if [ -n "$(cluster_nodes)" ]; then
+	[ -x "$BIN/kubectl" ] || PARTS=1 part "kubectl $KUBERNETES_VERSION" install_kubectl
 	say "the cluster $CLUSTER_NAME exists but is not usable: $(cluster_problem)"
 	if repair; then
 		report_up
@@ -123,7 +121,11 @@ if [ -n "$(cluster_nodes)" ]; then
 	"$ROOT/hack/cluster-down.sh" --keep-docker
 fi
 
+# Everything that can be built is built before the cluster starts: the API server, the kubelets and containerd try ever
+# more rarely to send their spans, so the recorder should stand within seconds of their start.
+beside "$ROOT/hack/build-programs.sh"
 choose_node_image
+join
 write_configuration
 PART=0
 PARTS=4
