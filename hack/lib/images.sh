@@ -13,15 +13,18 @@ own_image_module() {
 
 # build_program NAME OUTPUT compiles one program for the nodes.
 build_program() {
-	(cd "$(own_image_module "$1")" && GOWORK=off GOOS=linux go build -buildvcs=false \
+	local arch
+	arch=$(node_arch)
+	(cd "$(own_image_module "$1")" && GOWORK=off GOOS=linux GOARCH=$arch go build \
 		-ldflags "-s -w -X main.version=$PODTRAIL_VERSION $(kube_version_flags)" -o "$2" "./cmd/$1")
 }
 
 # push_own_image NAME builds and pushes one image and leaves its digest in FOLDER/NAME.digest.
 push_own_image() {
-	local name=$1 folder=$2
+	local name=$1 folder=$2 port
+	port=$(registry_port)
 	build_program "$name" "$folder/$name"
-	build_image -push -tag "localhost:$REGISTRY_PORT/podtrail/$name:dev" -entrypoint "/$name" "$folder/$name=/$name" |
+	build_image -push -tag "localhost:$port/podtrail/$name:dev" -entrypoint "/$name" "$folder/$name=/$name" |
 		sed 's/.*@//' >"$folder/$name.digest"
 	rm "$folder/$name"
 }

@@ -18,7 +18,8 @@ build_registry_image() {
 	mkdir -p "$CACHE/images"
 	build_image -tag "$(registry_image)" -user 0:0 -entrypoint /registry -output "$archive" \
 		"$(component_path registry)=/registry" "$ROOT/hack/node-image/registry/config.yml=/etc/registry.yml"
-	docker load --input "$archive"
+	# From the standard input: a Docker from snap may not read the cache's folder.
+	docker load <"$archive"
 	rm "$archive"
 }
 
