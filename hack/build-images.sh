@@ -8,8 +8,8 @@ for lib in packages components container-images docker cluster programs images; 
 done
 require_cluster
 
-mkdir -p "$BIN/images"
-PARTS=$(echo "$OWN_IMAGES" | wc -w)
+PARTS=$(($(echo "$OWN_IMAGES" | wc -w) + 1))
 for name in $OWN_IMAGES; do
-	part "image $name" push_own_image "$name" "$BIN/images"
+	part "$name" build_program "$name"
 done
+part "images in the registry" push_images

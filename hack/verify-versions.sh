@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Checks that the versions in hack/versions.sh, the modules, the documents and kind itself agree.
 . "$(dirname "$0")/lib/common.sh"
+. "$ROOT/hack/lib/node-image.sh"
 cd "$ROOT"
 wrong=0
 same() { # WHAT WANT HAVE
@@ -25,7 +26,9 @@ same "CoreDNS in hack/node-image/coredns/go.mod" "$COREDNS_VERSION" "$(requires 
 same "etcd in hack/node-image/etcd/go.mod" "v${ETCD_IMAGE_VERSION%%-*}" "$(requires hack/node-image/etcd go.etcd.io/etcd/server/v3)"
 
 kind_default=$(GOFLAGS="$GOFLAGS -modfile=go.tools.mod" unpacked sigs.k8s.io/kind)/pkg/apis/config/defaults/image.go
-same "kind's default node image" "$KIND_NODE_IMAGE" "$(sed -n 's/^const Image = "\(.*\)"$/\1/p' "$kind_default")"
+kind_image=$(sed -n 's/^const Image = "\(.*\)"$/\1/p' "$kind_default")
+of_same_minor "$KIND_NODE_IMAGE" "$kind_image" ||
+	same "kind's node image" "one with a digest, of the same Kubernetes minor as kind's default $kind_image" "$KIND_NODE_IMAGE"
 
 kubeadm_constants=$(cd hack/node-image/kubernetes && unpacked k8s.io/kubernetes)/cmd/kubeadm/app/constants/constants.go
 for pair in "PauseVersion $PAUSE_VERSION" "DefaultEtcdVersion $ETCD_IMAGE_VERSION" "CoreDNSVersion $COREDNS_VERSION"; do

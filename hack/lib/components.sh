@@ -34,14 +34,19 @@ component() {
 	esac
 }
 
+# component_arch [GOOS] prints the architecture to build for: this machine's if its GOOS is named, else the nodes'.
+component_arch() { if [ -n "${1:-}" ]; then go env GOARCH; else node_arch; fi; }
+
 # component_path NAME [GOOS] prints where the binary of exactly this source and these flags lies, built or not.
+# With GOOS it is a program for this machine, without one for the nodes.
 component_path() {
-	local module package tags ldflags cgo key goos=${2:-linux}
+	local module package tags ldflags cgo key goos=${2:-linux} arch
+	arch=$(component_arch "${2:-}")
 	component "$1"
 	key=$({
 		cat "$ROOT/hack/node-image/$module/go.mod" "$ROOT/hack/node-image/$module/go.sum"
 		[ ! -f "$ROOT/hack/node-image/$module/main.go" ] || cat "$ROOT/hack/node-image/$module/main.go"
-		echo "$package $tags $ldflags $cgo $(go env GOVERSION GOARCH) $goos"
+		printf '%s %s %s %s %s\n%s %s\n' "$package" "$tags" "$ldflags" "$cgo" "$(go_version)" "$arch" "$goos"
 	} | hash_of)
 	echo "$CACHE/components/$1-$key/$1"
 }
@@ -49,7 +54,8 @@ component_path() {
 # build_component NAME [GOOS] makes sure that the binary lies at component_path.
 # What is being built has the process id in its name, so that two checkouts can build at once.
 build_component() {
-	local module package tags ldflags cgo out goos=${2:-linux}
+	local module package tags ldflags cgo out goos=${2:-linux} arch
+	arch=$(component_arch "${2:-}")
 	out=$(component_path "$1" "$goos")
 	if [ -x "$out" ]; then
 		cached
@@ -58,6 +64,6 @@ build_component() {
 	component "$1"
 	mkdir -p "$(dirname "$out")"
 	(cd "$ROOT/hack/node-image/$module" &&
-		GOWORK=off GOOS=$goos CGO_ENABLED=$cgo go build -tags "$tags" -ldflags "$ldflags" -o "$out.part.$$" "$package")
+		GOWORK=off GOOS=$goos GOARCH=$arch CGO_ENABLED=$cgo go build -tags "$tags" -ldflags "$ldflags" -o "$out.part.$$" "$package") || return 1
 	mv "$out.part.$$" "$out"
 }

@@ -1,8 +1,12 @@
 # shellcheck shell=bash
 # The container images inside a node image: static Pods, DNS, proxy, pause, under the names that kubeadm asks for.
 
-# build_image ARGS… runs hack/build-image; file arguments must be absolute paths.
-build_image() { (cd "$ROOT/hack/build-image" && GOWORK=off GOOS='' GOARCH='' go run . "$@"); }
+# build_image ARGS… runs hack/build-image for the nodes' architecture; file arguments must be absolute paths.
+build_image() {
+	local arch
+	arch=$(node_arch)
+	(cd "$ROOT/hack/build-image" && GOWORK=off GOOS='' GOARCH='' go run . -arch "$arch" "$@")
+}
 
 container_images_dir() {
 	echo "$CACHE/images/node-$({
@@ -68,7 +72,8 @@ node_image_reference() {
 }
 
 import_base() {
-	docker import "$(rootfs_path)" "$1-base"
+	# From the standard input: a Docker from snap may not read the cache's folder.
+	docker import - "$1-base" <"$(rootfs_path)"
 }
 
 # commit_node_image REFERENCE loads the containers into the base image with its own containerd, as kind's build does.

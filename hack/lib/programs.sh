@@ -27,7 +27,7 @@ program_ldflags() {
 program_target() {
 	case $1 in
 	podtrail) echo "GOOS=$(go env GOHOSTOS) GOARCH=$(go env GOHOSTARCH)" ;;
-	*) echo "GOOS=linux GOARCH=$(go env GOARCH)" ;;
+	*) echo "GOOS=linux GOARCH=$(node_arch)" ;;
 	esac
 }
 

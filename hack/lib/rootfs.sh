@@ -5,7 +5,7 @@
 NODE_PACKAGES=systemd,systemd-sysv,dbus,conntrack,iptables,nftables,iproute2,ethtool,util-linux,mount,kmod,libseccomp2,pigz,e2fsprogs,bash,ca-certificates,curl,jq,procps,socat,ebtables,hostname
 
 packages_path() {
-	echo "$CACHE/rootfs/packages-$(echo "$NODE_PACKAGES $DEBIAN_RELEASE $(go env GOARCH)" | hash_of).tar"
+	echo "$CACHE/rootfs/packages-$(echo "$NODE_PACKAGES $DEBIAN_RELEASE $(node_arch)" | hash_of).tar"
 }
 
 build_packages() {
@@ -16,7 +16,7 @@ build_packages() {
 		return
 	fi
 	mkdir -p "$(dirname "$out")"
-	mmdebstrap --variant=minbase --architectures="$(go env GOARCH)" --include="$NODE_PACKAGES" "$DEBIAN_RELEASE" "$out.part.$$.tar"
+	mmdebstrap --variant=minbase --architectures="$(node_arch)" --include="$NODE_PACKAGES" "$DEBIAN_RELEASE" "$out.part.$$.tar"
 	mv "$out.part.$$.tar" "$out"
 }
 
@@ -33,7 +33,7 @@ build_pause() {
 	mv "$out.part.$$" "$out"
 }
 
-pause_path() { echo "$CACHE/components/pause-$(echo "$PAUSE_VERSION $(go env GOARCH)" | hash_of)/pause"; }
+pause_path() { echo "$CACHE/components/pause-$(echo "$PAUSE_VERSION $(node_arch)" | hash_of)/pause"; }
 
 # module_dir FOLDER MODULE prints where Go keeps the source of a module that a modfile under hack/node-image names.
 module_dir() {
