@@ -2,7 +2,7 @@
 # Brings the cluster up: one control plane, two workers in two zones, a registry. Does nothing if it is up,
 # repairs it where starting its containers is enough, and builds it anew otherwise.
 . "$(dirname "$0")/lib/common.sh"
-for lib in packages components docker cluster registry rootfs container-images preconditions; do
+for lib in packages components docker cluster registry rootfs container-images preconditions built-image; do
 	# shellcheck source=/dev/null
 	. "$ROOT/hack/lib/$lib.sh"
 done
@@ -49,17 +49,16 @@ pullable() {
 	wait "$pid"
 }
 
-# choose_node_image sets node_image, built and proxy_mode: kube-proxy's mode is kind's default with kind's image,
-# which also runs on kernels before 5.13; the built image has the tools of nftables alone.
+# choose_node_image sets node_image and built.
 choose_node_image() {
 	if [ "$NODE_IMAGE" != build ] && pullable; then
-		node_image=$KIND_NODE_IMAGE built=false proxy_mode=iptables
+		node_image=$KIND_NODE_IMAGE built=false
 		return
 	fi
 	[ "$NODE_IMAGE" != pull ] || die "NODE_IMAGE=pull, but Docker cannot pull $KIND_NODE_IMAGE: $(tail -n 1 "$CACHE/logs/pull.log")"
 	[ "$NODE_IMAGE" = build ] || say "no registry answers ($(tail -n 1 "$CACHE/logs/pull.log" | cut -c1-100)): building the node image"
 	"$ROOT/hack/build-node-image.sh"
-	node_image=$(node_image_reference) built=true proxy_mode=nftables
+	node_image=$(node_image_reference) built=true
 }
 
 # write_configuration fills the state folder with what the nodes mount.
@@ -74,26 +73,6 @@ write_configuration() {
 	lacks_sys_resource && restrict=true
 	sed -e "s#@STATE@#$STATE#; s#@DISABLE_DEFAULT_CNI@#$built#; s#@KUBE_PROXY_MODE@#$proxy_mode#; s#@RESTRICT_OOM_SCORE_ADJ@#$restrict#" \
 		"$ROOT/config/kind/cluster.yaml" >"$STATE/cluster.yaml"
-}
-
-# connect_pods gives a built image's nodes what kind's own CNI would: a configuration for each node and
-# routes to the others' Pods.
-connect_pods() {
-	local cidrs node
-	wait_for 60 "each node to get a Pod CIDR" have_pod_cidrs
-	cidrs=$(kubectl get nodes -o 'jsonpath={range .items[*]}{.metadata.name} {.spec.podCIDR}{"\n"}{end}')
-	for node in $(cluster_nodes); do
-		sed "s#@POD_CIDR@#$(echo "$cidrs" | awk -v node="$node" '$1 == node {print $2}')#" "$ROOT/config/kind/ptp.conflist" |
-			docker exec --interactive "$node" tee /etc/cni/net.d/10-podtrail.conflist >/dev/null
-		echo "$cidrs" | grep -v "^$node " | docker exec --interactive "$node" sh -c 'mkdir -p /etc/podtrail && cat > /etc/podtrail/peers'
-		docker exec "$node" systemctl restart podtrail-routes.service
-	done
-}
-
-have_pod_cidrs() {
-	local have
-	have=$(kubectl get nodes -o 'jsonpath={.items[*].spec.podCIDR}')
-	[ "$(echo "$have" | wc -w)" -eq 3 ] || { echo "Pod CIDRs: ${have:-none}" && return 1; }
 }
 
 create_cluster() {
@@ -124,14 +103,20 @@ if [ -n "$(cluster_nodes)" ]; then
 fi
 
 choose_node_image
+# shellcheck disable=SC2034 # built-image.sh reads it
+facts=$(kernel_facts) || die "cannot run a container of the node image $node_image; Docker's message is above"
+proxy_mode=$(choose_proxy_mode)
 write_configuration
 PART=0
 PARTS=4
+! $built || PARTS=5
 docker network inspect kind >/dev/null 2>&1 || touch "$STATE/made-network"
 part "registry image" build_registry_image
 part "kind cluster of 3 nodes" create_cluster
 part "registry" start_registry
 if $built; then connect_pods; fi
 part "nodes Ready" wait_for 120 "the nodes to be Ready" nodes_are_ready
+record_facts
+if $built; then part "network policies" enforce_policies; fi
 touch "$STATE/complete"
 report_up
