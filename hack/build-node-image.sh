@@ -30,10 +30,16 @@ if docker_has "$reference"; then
 	exit 0
 fi
 
-PARTS=$(($(echo "$GO_COMPONENTS" | wc -w) + 6))
+PARTS=13
 say "building node image $reference in $PARTS parts (about 10 minutes with 2 cores and nothing cached)"
 part "Debian $DEBIAN_RELEASE packages" build_packages
-for name in $GO_COMPONENTS; do
+# shellcheck disable=SC2086
+{
+	part "Kubernetes: $(echo "$KUBERNETES_COMPONENTS" | wc -w | tr -d ' ') programs" build_components $KUBERNETES_COMPONENTS
+	part "containerd: $(echo "$CONTAINERD_COMPONENTS" | wc -w | tr -d ' ') programs" build_components $CONTAINERD_COMPONENTS
+	part "CNI: $(echo "$CNI_COMPONENTS" | wc -w | tr -d ' ') plugins" build_components $CNI_COMPONENTS
+}
+for name in runc etcd coredns local-path-provisioner; do
 	part "$name" build_component "$name"
 done
 part "pause" build_pause

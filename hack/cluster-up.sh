@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Brings the cluster up: one control plane, two workers in two zones, a registry. Does nothing if it is up, and
 # repairs it where starting its containers is enough. A cluster that was complete is never removed.
-# shellcheck disable=SC2154 # choose_node_image sets node_image and built
+# shellcheck disable=SC2154,SC2034 # choose_node_image sets node_image and built; built-image.sh reads facts and proxy_mode
 . "$(dirname "$0")/lib/common.sh"
-for lib in packages components docker cluster registry rootfs container-images preconditions node-image inotify docker-side repair; do
+for lib in packages components docker cluster registry rootfs container-images preconditions built-image node-image inotify docker-side repair; do
 	# shellcheck source=/dev/null
 	. "$ROOT/hack/lib/$lib.sh"
 done
@@ -11,26 +11,6 @@ done
 report_up() {
 	say "the cluster $CLUSTER_NAME is up (Kubernetes $(kubectl version -o json | sed -n '/serverVersion/,$s/.*"gitVersion": "\(.*\)".*/\1/p'), 3 nodes, registry localhost:$(registry_port))"
 	say "use it: export KUBECONFIG=$CLUSTER_KUBECONFIG PATH=$BIN:\$PATH"
-}
-
-# connect_pods gives a built image's nodes what kind's own CNI would: a configuration for each node and
-# routes to the others' Pods.
-connect_pods() {
-	local cidrs node
-	wait_for 60 "each node to get a Pod CIDR" have_pod_cidrs
-	cidrs=$(kubectl get nodes -o 'jsonpath={range .items[*]}{.metadata.name} {.spec.podCIDR}{"\n"}{end}')
-	for node in $(cluster_nodes); do
-		sed "s#@POD_CIDR@#$(echo "$cidrs" | awk -v node="$node" '$1 == node {print $2}')#" "$ROOT/config/kind/ptp.conflist" |
-			docker exec --interactive "$node" tee /etc/cni/net.d/10-podtrail.conflist >/dev/null
-		echo "$cidrs" | grep -v "^$node " | docker exec --interactive "$node" sh -c 'mkdir -p /etc/podtrail && cat > /etc/podtrail/peers'
-		docker exec "$node" systemctl restart podtrail-routes.service
-	done
-}
-
-have_pod_cidrs() {
-	local have
-	have=$(kubectl get nodes -o 'jsonpath={.items[*].spec.podCIDR}')
-	[ "$(echo "$have" | wc -w)" -eq 3 ] || { echo "Pod CIDRs: ${have:-none}" && return 1; }
 }
 
 create_cluster() {
@@ -60,9 +40,12 @@ fi
 beside "$ROOT/hack/build-programs.sh"
 choose_node_image
 join
+facts=$(kernel_facts) || die "cannot run a container of the node image $node_image; Docker's message is above"
+proxy_mode=$(choose_proxy_mode)
 write_configuration
 PART=0
 PARTS=4
+! $built || PARTS=5
 docker network inspect kind >/dev/null 2>&1 || touch "$STATE/made-network"
 part "registry image" build_registry_image
 beside "$ROOT/hack/start-registry.sh"
@@ -71,5 +54,7 @@ join
 part "registry seen from a node" registry_is_reachable
 if $built; then connect_pods; fi
 part "nodes Ready" wait_for 120 "the nodes to be Ready" nodes_are_ready
+record_facts
+if $built; then part "network policies" enforce_policies; fi
 touch "$STATE/complete"
 report_up

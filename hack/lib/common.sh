@@ -191,9 +191,10 @@ beside() {
 	trap 'kill -- "-$BESIDE" 2>/dev/null' EXIT
 }
 
-# join waits for what runs beside this script, and ends the script if that failed; it has said why.
+# join waits for what runs beside this script, if anything does, and ends the script if that failed; it has said why.
 join() {
 	local status=0
+	[ -n "$BESIDE" ] || return 0
 	wait "$BESIDE" || status=$?
 	BESIDE=''
 	trap - EXIT

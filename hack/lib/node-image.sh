@@ -26,16 +26,14 @@ docker_has() {
 	[ "$arch" = "$(node_arch)" ]
 }
 
-# select_node_image sets node_image, built and proxy_mode to an image that Docker has; fails if it has none.
-# kube-proxy's mode is kind's default with kind's image, which also runs on kernels before 5.13; the built image has
-# only the tools of nftables.
+# select_node_image sets node_image and built to an image that Docker has; fails if it has none.
 select_node_image() {
 	if [ "$NODE_IMAGE" != build ] && docker_has "$KIND_NODE_IMAGE"; then
-		node_image=$KIND_NODE_IMAGE built=false proxy_mode=iptables
+		node_image=$KIND_NODE_IMAGE built=false
 		return
 	fi
 	[ "$NODE_IMAGE" != pull ] || return 1
-	node_image=$(node_image_reference) built=true proxy_mode=nftables
+	node_image=$(node_image_reference) built=true
 	docker_has "$node_image"
 }
 
@@ -60,6 +58,8 @@ get_node_image() {
 		case $pull_trouble in unreachable | silent) ;; *) die "$(pull_remedy)" ;; esac
 		say "no registry can be reached ($(pull_message | head -n 1 | cut -c1-160)): building the node image"
 	fi
+	# Two compilers at once would compile what both need twice.
+	join
 	"$ROOT/hack/build-node-image.sh"
 }
 
