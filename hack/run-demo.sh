@@ -41,23 +41,13 @@ if show kubectl apply -n podtrail-demo -f config/samples/pod-without-limit.yaml;
 fi
 show podtrail trail pod/no-limit -n podtrail-demo || [ $? = 1 ]
 
-pod=$(kubectl get pods -n podtrail-demo -l app=nginx -o 'jsonpath={.items[0].metadata.name}')
 cat <<END
 
-the demo took $((SECONDS - begin)) s. Look at what it left, one line at a time; after the first one this shell's kubectl
-and podtrail mean this cluster (in fish: make -s env | source):
+the demo took $((SECONDS - begin)) s. Try next:
 
-  eval "\$(make -s env)"
-  podtrail trail deployment/nginx-deployment -n podtrail-demo -v
-  podtrail admission pod/$pod -n podtrail-demo
-  podtrail schedule pod/$pod -n podtrail-demo
-  podtrail run pod/$pod -n podtrail-demo
-  podtrail doctor
+  eval "\$(make -s env)"        # this shell's kubectl and podtrail now mean this cluster
+  kubectl scale trs/web -n podtrail-demo --replicas=5 && podtrail trail trs/web -n podtrail-demo
+  kubectl delete pod -n podtrail-demo -l app=web && kubectl describe trs/web -n podtrail-demo
 
-Then change something, and see what became of it:
-
-  kubectl scale trs/web -n podtrail-demo --replicas=5
-  podtrail trail trs/web -n podtrail-demo
-
-A guided hour is in docs/first-hour.md. When you are done: make cluster-down
+and when you are done: make cluster-down
 END
