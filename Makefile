@@ -26,41 +26,62 @@ MODULES = . scheduler-plugin test/upstream
 TOOL = GOWORK=off go tool -modfile=go.tools.mod
 LINT = golangci-lint-kube-api-linter
 
-##@ General
+# The groups of make help, in this order. A target is in the group that is named last before it.
+##@ Try it
+##@ Look
+##@ Break and put back
+##@ Clean up
+##@ One step at a time
+##@ Work on it
+##@ Test
+##@ Measure
+##@ Documents
+
+##@ Look
 
 .PHONY: help
 help: ## Show this help.
-	@awk 'BEGIN {FS = ":.*##"} \
-		/^##@/ {printf "\n%s\n", substr($$0, 5)} \
-		/^[a-z0-9-]+:.*##/ {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## *"} \
+		/^##@/ {group = substr($$0, 5); if (!(group in lines)) {lines[group] = ""; groups[++n] = group}} \
+		/^[a-z0-9-]+:.*##/ {lines[group] = lines[group] sprintf("  %-22s %s\n", $$1, $$2)} \
+		END {for (i = 1; i <= n; i++) printf "\n%s\n%s", groups[i], lines[groups[i]]; \
+			print "\nWith the lines of make env, podtrail --help lists what podtrail shows."}' Makefile
+
+##@ Try it
 
 .PHONY: demo
 demo: ## From nothing to two traced Pods: cluster, deploy, samples, trails, a refusal.
 	@hack/run-demo.sh
 
 .PHONY: env
-env: ## Print the shell lines that select the cluster: eval "$(make -s env)".
-	@echo 'export KUBECONFIG="$(CURDIR)/bin/$(CLUSTER_NAME).kubeconfig" PATH="$(CURDIR)/bin:$$PATH"'
+env: ## Print the lines that select the cluster: eval "$(make -s env)", in fish make -s env | source.
+	@hack/print-env.sh
 
-##@ Cluster
+##@ One step at a time
 
 .PHONY: cluster-up
 cluster-up: ## Bring up the kind cluster and its registry; quick if it is up.
 	@hack/cluster-up.sh
 
+##@ Clean up
+
 .PHONY: cluster-down
 cluster-down: ## Remove the cluster and all that belongs to it, but not the caches.
 	@hack/cluster-down.sh
+
+##@ Look
 
 .PHONY: cluster-status
 cluster-status: ## Say whether the cluster is up, and what runs on it.
 	@hack/cluster-status.sh
 
+##@ Clean up
+
 .PHONY: clean-cache
 clean-cache: ## Remove what is kept between runs: built components, images, Docker data of our own.
 	@hack/clean-cache.sh
 
-##@ Build and deploy
+##@ One step at a time
 
 .PHONY: build
 build: ## Build the podtrail command into bin/.
@@ -87,6 +108,8 @@ uninstall: ## Remove the CRD, and with it every TeachingReplicaSet.
 deploy: build ## Build, push and apply all parts, and wait until they are ready.
 	@hack/deploy.sh
 
+##@ Break and put back
+
 .PHONY: deploy-policies
 deploy-policies: ## Put the CEL policies of config/policy in the webhooks' place.
 	@hack/deploy-policies.sh policies
@@ -95,17 +118,19 @@ deploy-policies: ## Put the CEL policies of config/policy in the webhooks' place
 deploy-webhooks: ## Put the webhooks back in the policies' place.
 	@hack/deploy-policies.sh webhooks
 
+##@ Clean up
+
 .PHONY: undeploy
 undeploy: ## Take all parts out of the cluster, the webhook configurations first.
 	@hack/undeploy.sh
 
-##@ Labs
+##@ Break and put back
 
 .PHONY: lab-webhook-deadlock
 lab-webhook-deadlock: ## A careless webhook locks the cluster up; what it looks like, and the way out.
 	@hack/lab-webhook-deadlock.sh
 
-##@ Development
+##@ Work on it
 
 .PHONY: generate
 generate: ## Generate deep copies.
@@ -115,6 +140,8 @@ generate: ## Generate deep copies.
 manifests: ## Generate the CRD.
 	$(TOOL) controller-gen crd:generateEmbeddedObjectMeta=true paths=./api/... output:crd:dir=config/crd/bases
 	GOWORK=off go run ./hack/bound-crd config/crd/bases/apps.podtrail.dev_teachingreplicasets.yaml
+
+##@ Documents
 
 .PHONY: docs-output
 docs-output: ## Write the outputs that documents show, from the cluster that make demo leaves.
@@ -127,6 +154,8 @@ recordings: build ## Make docs/recordings anew on the cluster that make deploy l
 .PHONY: replayed-docs
 replayed-docs: ## Write the outputs that documents show of docs/recordings; needs no cluster.
 	GOWORK=off go test -count=1 ./test/docs -run TestReplayedOutputs -update
+
+##@ Work on it
 
 .PHONY: fmt
 fmt: ## Format Go and shell.
@@ -167,13 +196,19 @@ test-faults: ## The controller under every fault, beside upstream's: a table of 
 test-e2e: build ## All parts and samples on a kind cluster of its own, podtrail-e2e.
 	@hack/run-e2e.sh
 
+##@ Measure
+
 .PHONY: audit-rbac
 audit-rbac: ## Which rights the parts have and have not used, by the cluster's audit log; after make test-e2e KEEP=1.
 	@hack/audit-rbac.sh
 
+##@ Test
+
 .PHONY: fuzz-admission
 fuzz-admission: ## Send 200000 bent admission reviews to the webhooks' handlers (FUZZ_RUNS).
 	GOWORK=off go test ./webhooks -run '^$$' -fuzz FuzzAdmissionReview -fuzztime $(FUZZ_RUNS)x
+
+##@ Measure
 
 .PHONY: bench-controller
 bench-controller: ## Measure the TeachingReplicaSet controller beside upstream's, as Markdown tables.
@@ -190,6 +225,8 @@ bench-scheduler: ## Measure the scheduler with and without its plugins beside up
 .PHONY: bench-recorder
 bench-recorder: ## Measure what recording costs: 5,000 Pods without kubelets, then on the cluster if it is up.
 	@hack/bench-recorder.sh
+
+##@ Test
 
 .PHONY: verify
 verify: ## Check what is generated, formatted, linted, pinned and documented.
