@@ -28,7 +28,7 @@ same "etcd in hack/node-image/etcd/go.mod" "v${ETCD_IMAGE_VERSION%%-*}" "$(requi
 # What Kubernetes' client is built from must be the same everywhere: Go compiles it once for each set of versions, which
 # takes a minute of two processors.
 client_libraries() {
-	(cd "$1" && GOWORK=off go list -deps -f '{{with .Module}}{{.Path}} {{if .Replace}}{{.Replace.Version}}{{else}}{{.Version}}{{end}}{{end}}' \
+	(cd "$1" && GOWORK=off go list -deps -f '{{with .Module}}{{.Path}} {{.Version}} {{with .Replace}}{{.Version}}{{else}}{{.Version}}{{end}}{{end}}' \
 		k8s.io/client-go/kubernetes k8s.io/client-go/tools/cache | sort -u)
 }
 want_libraries=$(client_libraries .)

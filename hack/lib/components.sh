@@ -72,10 +72,14 @@ build_component() {
 # their packages are. One run of the compiler makes all that the cache lacks: it loads the module once and
 # links one program while it compiles the next.
 build_components() {
-	local module package tags ldflags cgo name missing='' packages='' folder=$CACHE/components/part.$$
+	local module package tags ldflags cgo name out missing='' packages='' folder=$CACHE/components/part.$$
 	for name in "$@"; do
+		out=$(component_path "$name")
+		[ ! -x "$out" ] || continue
 		component "$name"
-		[ -x "$(component_path "$name")" ] || { missing="$missing $name" && packages="$packages $package"; }
+		# Without the cache's own path, which may have a blank in it.
+		missing="$missing ${out#"$CACHE/components/"}"
+		packages="$packages $package"
 	done
 	if [ -z "$missing" ]; then
 		cached
@@ -84,9 +88,9 @@ build_components() {
 	mkdir -p "$folder"
 	# shellcheck disable=SC2086
 	compile linux "$(node_arch)" "$folder/" $packages || return 1
-	for name in $missing; do
-		mkdir -p "$(dirname "$(component_path "$name")")"
-		mv "$folder/$name" "$(component_path "$name")"
+	for out in $missing; do
+		mkdir -p "$CACHE/components/$(dirname "$out")"
+		mv "$folder/$(basename "$out")" "$CACHE/components/$out"
 	done
 	rmdir "$folder"
 }
