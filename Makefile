@@ -14,13 +14,17 @@ export NODE_IMAGE ?= auto
 # How many executions make fuzz-admission does.
 FUZZ_RUNS ?= 200000
 
-# One set of flags everywhere, so that all builds share Go's build cache.
+# One set of flags everywhere, so that all builds share Go's build cache, as in hack/lib/common.sh. What the user's GOFLAGS
+# say of modules is left out, and git is not asked: it refuses a checkout that belongs to somebody else.
 export CGO_ENABLED = 0
-GO_FLAGS = -trimpath
+export GO111MODULE = on
+export GOWORK = off
+override GOFLAGS := -trimpath -buildvcs=false \
+	$(filter-out -mod=% --mod=% -modfile=% --modfile=% -trimpath -buildvcs=%,$(GOFLAGS))
+export GOFLAGS
 MODULES = . scheduler-plugin test/upstream
 TOOL = GOWORK=off go tool -modfile=go.tools.mod
 LINT = golangci-lint-kube-api-linter
-VERSION = $(shell . hack/versions.sh && echo $$PODTRAIL_VERSION)
 
 # The groups of make help, in this order. A target is in the group that is named last before it.
 ##@ Try it
@@ -81,13 +85,11 @@ clean-cache: ## Remove what is kept between runs: built components, images, Dock
 
 .PHONY: build
 build: ## Build the podtrail command into bin/.
-	go build $(GO_FLAGS) -ldflags "-X main.version=$(VERSION)" -o bin/podtrail ./cmd/podtrail
-	@ln -sf podtrail bin/kubectl-podtrail # kubectl podtrail, for whom bin is on the PATH
-	@install -m 755 hack/kubectl-complete.sh bin/kubectl_complete-podtrail
+	@hack/build-programs.sh podtrail
 
 .PHONY: run
 run: ## Run the manager on this machine; it leads, without webhooks, once the cluster's own is scaled to 0.
-	KUBECONFIG=bin/$(CLUSTER_NAME).kubeconfig go run $(GO_FLAGS) ./cmd/manager \
+	KUBECONFIG=bin/$(CLUSTER_NAME).kubeconfig go run ./cmd/manager \
 		--sidecar-image=localhost:5001/podtrail/sampleapp:dev --log-format=console
 
 .PHONY: images
@@ -137,7 +139,7 @@ generate: ## Generate deep copies.
 .PHONY: manifests
 manifests: ## Generate the CRD.
 	$(TOOL) controller-gen crd:generateEmbeddedObjectMeta=true paths=./api/... output:crd:dir=config/crd/bases
-	GOWORK=off go run $(GO_FLAGS) ./hack/bound-crd config/crd/bases/apps.podtrail.dev_teachingreplicasets.yaml
+	GOWORK=off go run ./hack/bound-crd config/crd/bases/apps.podtrail.dev_teachingreplicasets.yaml
 
 ##@ Documents
 
@@ -151,18 +153,19 @@ recordings: build ## Make docs/recordings anew on the cluster that make deploy l
 
 .PHONY: replayed-docs
 replayed-docs: ## Write the outputs that documents show of docs/recordings; needs no cluster.
-	GOWORK=off go test $(GO_FLAGS) -count=1 ./test/docs -run TestReplayedOutputs -update
+	GOWORK=off go test -count=1 ./test/docs -run TestReplayedOutputs -update
 
 ##@ Work on it
 
 .PHONY: fmt
 fmt: ## Format Go and shell.
-	gofmt -w -s $$(git ls-files --cached --others --exclude-standard '*.go')
+	gofmt -w -s $$(. hack/lib/common.sh && tracked_files '*.go')
 	$(TOOL) shfmt -w $$(hack/list-scripts.sh)
 
 .PHONY: vet
 vet: ## Run go vet on all modules.
-	@for module in $(MODULES); do echo "go vet $$module"; (cd $$module && GOWORK=off go vet $(GO_FLAGS) ./...); done
+	@failed=; for module in $(MODULES); do echo "go vet $$module"; (cd $$module && go vet ./...) || failed="$$failed $$module"; done; \
+		[ -z "$$failed" ] || { echo "go vet objects in:$$failed" >&2; exit 1; }
 
 .PHONY: lint
 lint: ## Run the linters on all modules.
@@ -203,7 +206,7 @@ audit-rbac: ## Which rights the parts have and have not used, by the cluster's a
 
 .PHONY: fuzz-admission
 fuzz-admission: ## Send 200000 bent admission reviews to the webhooks' handlers (FUZZ_RUNS).
-	GOWORK=off go test $(GO_FLAGS) ./webhooks -run '^$$' -fuzz FuzzAdmissionReview -fuzztime $(FUZZ_RUNS)x
+	GOWORK=off go test ./webhooks -run '^$$' -fuzz FuzzAdmissionReview -fuzztime $(FUZZ_RUNS)x
 
 ##@ Measure
 
