@@ -34,7 +34,7 @@ case "${0##*/}" in kubectl) echo pod/played ;; esac
 // programs are those that the documents' commands call, apart from what a shell has built in.
 var programs = []string{
 	"make", "kubectl", "podtrail", "docker", "go", "git", "curl", "cat", "sed", "grep", "tee", "tar", "sudo", "sysctl", "colima", "du",
-	"cp", "mkdir", "ssh", "head",
+	"cp", "mkdir", "ssh", "head", "sleep", "zstd", "gzip", "scp", "rsync",
 }
 
 // TestBlocksInZsh types every block of every document into an interactive zsh without startup files, as a Mac's is, and

@@ -91,7 +91,7 @@ func runExamples(ctx context.Context, file string) int {
 	examples := docs.Examples(read(file))
 	for _, example := range examples {
 		By(fmt.Sprintf("%s, line %d", file, example.First))
-		output, err := shell(ctx, example.Text())
+		output, err := shell(ctx, example.Script())
 		if example.Fails() {
 			Expect(err).To(HaveOccurred(), "%s\n%s", example.Text(), output)
 		} else {
