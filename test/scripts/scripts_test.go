@@ -213,3 +213,12 @@ func without(t *testing.T, names ...string) string {
 	}
 	return folder
 }
+
+func lookPath(t *testing.T, name string) string {
+	t.Helper()
+	file, err := exec.LookPath(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
