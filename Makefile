@@ -25,7 +25,6 @@ export GOFLAGS
 MODULES = . scheduler-plugin test/upstream
 TOOL = GOWORK=off go tool -modfile=go.tools.mod
 LINT = golangci-lint-kube-api-linter
-VERSION = $(shell . hack/versions.sh && echo $$PODTRAIL_VERSION)
 
 ##@ General
 
@@ -65,9 +64,7 @@ clean-cache: ## Remove what is kept between runs: built components, images, Dock
 
 .PHONY: build
 build: ## Build the podtrail command into bin/.
-	go build -ldflags "-X main.version=$(VERSION)" -o bin/podtrail ./cmd/podtrail
-	@ln -sf podtrail bin/kubectl-podtrail # kubectl podtrail, for whom bin is on the PATH
-	@install -m 755 hack/kubectl-complete.sh bin/kubectl_complete-podtrail
+	@hack/build-programs.sh podtrail
 
 .PHONY: run
 run: ## Run the manager on this machine; it leads, without webhooks, once the cluster's own is scaled to 0.

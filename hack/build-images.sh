@@ -2,14 +2,14 @@
 # Builds the images of podtrail's parts and pushes them to the cluster's registry, tagged dev.
 # Their digests go to bin/images/NAME.digest.
 . "$(dirname "$0")/lib/common.sh"
-for lib in packages components container-images docker cluster images; do
+for lib in packages components container-images docker cluster programs images; do
 	# shellcheck source=/dev/null
 	. "$ROOT/hack/lib/$lib.sh"
 done
 require_cluster
 
-mkdir -p "$BIN/images"
-PARTS=$(echo "$OWN_IMAGES" | wc -w)
+PARTS=$(($(echo "$OWN_IMAGES" | wc -w) + 1))
 for name in $OWN_IMAGES; do
-	part "image $name" push_own_image "$name" "$BIN/images"
+	part "$name" build_program "$name"
 done
+part "images in the registry" push_images

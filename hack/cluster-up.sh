@@ -47,22 +47,28 @@ if use_running_docker && [ -f "$STATE/complete" ] && command -v go >/dev/null; t
 fi
 check_preconditions
 connect_docker
-PART=0
-PARTS=1 part "kubectl $KUBERNETES_VERSION" install_kubectl
-
+if [ -n "$(cluster_nodes)" ] && [ ! -x "$BIN/kubectl" ]; then
+	PARTS=1 part "kubectl $KUBERNETES_VERSION" install_kubectl
+fi
 if reuse_cluster; then
 	report_up
 	exit 0
 fi
 
+# Everything that can be built is built before the cluster starts: the API server, the kubelets and containerd try ever
+# more rarely to send their spans, so the recorder should stand within seconds of their start.
+beside "$ROOT/hack/build-programs.sh"
 choose_node_image
+join
 write_configuration
 PART=0
 PARTS=4
 docker network inspect kind >/dev/null 2>&1 || touch "$STATE/made-network"
 part "registry image" build_registry_image
+beside "$ROOT/hack/start-registry.sh"
 part "kind cluster of 3 nodes" create_cluster
-part "registry" start_registry
+join
+part "registry seen from a node" registry_is_reachable
 if $built; then connect_pods; fi
 part "nodes Ready" wait_for 120 "the nodes to be Ready" nodes_are_ready
 touch "$STATE/complete"

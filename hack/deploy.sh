@@ -58,7 +58,14 @@ webhooks_answer() {
 	delete_probe_namespace
 }
 
-PARTS=8
+# evidence_arrives: an exporter that found no recorder tries ever more rarely; until each has come back, trails lack what it
+# would have sent.
+evidence_arrives() { KUBECONFIG=$CLUSTER_KUBECONFIG "$BIN/podtrail" doctor --wait "${EVIDENCE_WAIT_SECONDS}s"; }
+
+# What an exporter waits between two attempts at the most (gRPC's back-off), and the time of one export.
+EVIDENCE_WAIT_SECONDS=150
+
+PARTS=9
 write_overlay
 part "apply config/default" apply
 part "CRD established" kubectl wait --for=condition=Established --timeout=30s crd/teachingreplicasets.apps.podtrail.dev
@@ -68,4 +75,5 @@ part "manager ready" kubectl rollout status -n podtrail-system deployment/podtra
 part "webhook certificates in place" wait_for 60 "the webhook configurations to get their CA" ca_bundles_are_set
 part "leaders elected" wait_for 60 "the scheduler and the manager to lead" leaders_are_elected
 part "webhooks answer" webhooks_answer
+part "evidence from every node" evidence_arrives
 say "podtrail is deployed to $CLUSTER_NAME: kubectl get pods -n podtrail-system"

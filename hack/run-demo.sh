@@ -1,13 +1,20 @@
 #!/usr/bin/env bash
-# From nothing to two traced Pods and a refusal. Can be run again and again: the samples are made anew.
+# From nothing to two traced Pods and a refusal. Can be run again and again: it deletes the samples and creates them once more.
 . "$(dirname "$0")/lib/common.sh"
 for lib in packages components docker cluster; do
 	# shellcheck source=/dev/null
 	. "$ROOT/hack/lib/$lib.sh"
 done
 
-begin=$SECONDS
-title() { printf '\n== %s\n\n' "$*"; }
+title='' begin=$SECONDS times=''
+# title NAME begins a section and keeps how long the one before it took.
+title() {
+	end_section
+	title=$1 begin=$SECONDS
+	printf '\n== %s\n\n' "$1"
+}
+end_section() { [ -z "$title" ] || times="$times
+  $(printf '%4d s  %s' $((SECONDS - begin)) "$title")"; }
 # show prints a command as a user would type it, then runs it.
 show() {
 	printf '$ %s\n' "$*"
@@ -19,7 +26,7 @@ title "the cluster"
 "$ROOT/hack/cluster-up.sh"
 connect_docker
 title "podtrail's parts"
-make --no-print-directory -C "$ROOT" build
+"$ROOT/hack/build-programs.sh" podtrail
 "$ROOT/hack/deploy.sh"
 
 title "the samples"
@@ -40,14 +47,22 @@ if show kubectl apply -n podtrail-demo -f config/samples/pod-without-limit.yaml;
 	die "the Pod without a CPU limit was accepted; it must be refused: kubectl get validatingwebhookconfigurations"
 fi
 show podtrail trail pod/no-limit -n podtrail-demo || [ $? = 1 ]
+end_section
 
 cat <<END
 
-the demo took $((SECONDS - begin)) s. Try next:
+the demo took $SECONDS s:$times
 
-  eval "\$(make -s env)"        # this shell's kubectl and podtrail now mean this cluster
-  kubectl scale trs/web -n podtrail-demo --replicas=5 && podtrail trail trs/web -n podtrail-demo
-  kubectl delete pod -n podtrail-demo -l app=web && kubectl describe trs/web -n podtrail-demo
+Each of these lines can be pasted. The first selects this cluster in your shell; run it from this folder:
 
-and when you are done: make cluster-down
+  eval "\$(make -s env)"
+  podtrail trail trs/web -n podtrail-demo -v
+  kubectl scale trs/web -n podtrail-demo --replicas=5
+  podtrail trail trs/web -n podtrail-demo
+  kubectl delete pod -n podtrail-demo -l app=web
+  kubectl describe trs/web -n podtrail-demo
+
+docs/first-hour.md goes on from here. To remove the cluster:
+
+  make cluster-down
 END

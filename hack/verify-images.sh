@@ -2,7 +2,7 @@
 # Checks that the images of podtrail's parts are reproducible: built twice, from two folders and with two
 # umasks, without a registry, they have the same digests.
 . "$(dirname "$0")/lib/common.sh"
-for lib in components container-images images; do
+for lib in components container-images programs; do
 	# shellcheck source=/dev/null
 	. "$ROOT/hack/lib/$lib.sh"
 done
@@ -14,7 +14,7 @@ digests() {
 	local name
 	ROOT=$1
 	for name in $OWN_IMAGES; do
-		build_program "$name" "$work/$name"
+		link_program "$name" "$work/$name"
 		build_image -tag "localhost:5001/podtrail/$name:dev" -entrypoint "/$name" "$work/$name=/$name"
 		rm "$work/$name"
 	done

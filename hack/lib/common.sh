@@ -130,36 +130,72 @@ wait_for() {
 	done
 }
 
+# SERIES names the parts of a script that runs beside another: "programs 2/6".
+SERIES=${SERIES:-}
 PART=0
 PARTS=0
-# part NAME COMMAND… runs one part of a longer work and prints its place, its name and its time.
-# The output goes to a log that is shown when the part fails. A command that did nothing because
-# the cache had it says so by writing "cached" to file descriptor 3.
+# part NAME COMMAND… runs one part of a longer work and prints its place, its name and its time when it is done; every
+# ten seconds until then what it printed last. The output goes to a log that is shown when the part fails. A command
+# that did nothing because the cache had it says so by writing "cached" to file descriptor 3.
 part() {
-	local name=$1 begin=$SECONDS log note pid status=0
+	local name=$1 begin=$SECONDS log note pid follower status=0
 	shift
 	PART=$((PART + 1))
+	[ -z "$BESIDE" ] || kill -0 "$BESIDE" 2>/dev/null || join
 	mkdir -p "$CACHE/logs"
-	log=$CACHE/logs/part.$$.log
-	note=$CACHE/logs/part.$$.note
-	printf '[%2d/%2d] %-32s ' "$PART" "$PARTS" "$name"
+	log=$(mktemp "$CACHE/logs/part.XXXXXX")
+	note=$log.note
 	# In the background and awaited, because bash ignores errexit inside a tested command.
-	# As a job, which is a process group, so that Ctrl-C can end all of it.
+	# As jobs, which are process groups, so that Ctrl-C can end all of them.
 	set -m
 	"$@" >"$log" 2>&1 3>"$note" </dev/null &
 	pid=$!
+	follow_part "$name" "$log" "$begin" &
+	follower=$!
 	set +m
-	trap 'kill -- "-$pid" 2>/dev/null; exit 130' INT TERM
+	trap 'kill -- "-$pid" "-$follower" 2>/dev/null; exit 130' INT TERM
 	wait "$pid" || status=$?
 	trap - INT TERM
+	kill -- "-$follower" 2>/dev/null || true
+	wait "$follower" 2>/dev/null || true
 	if [ "$status" != 0 ]; then
-		printf 'failed after %d s\n' $((SECONDS - begin))
+		printf '%s %-32s failed after %d s\n' "$(place)" "$name" $((SECONDS - begin))
 		tail -n 40 "$log" >&2
 		die "$name failed; the whole log: $log"
 	fi
-	printf '%4d s  %s\n' $((SECONDS - begin)) "$(cat "$note")"
+	printf '%s %-32s %4d s  %s\n' "$(place)" "$name" $((SECONDS - begin)) "$(cat "$note")"
 	rm -f "$log" "$note"
+}
+
+# place prints where a part stands: "[ 2/23]", with the name of its series if it has one.
+place() { printf '[%s%2d/%2d]' "${SERIES:+$SERIES }" "$PART" "$PARTS"; }
+
+# follow_part NAME LOG BEGIN prints every ten seconds what the part has printed last.
+follow_part() {
+	while sleep 10 >/dev/null 2>&1; do
+		printf '  %s, %d s so far: %s\n' "$1" $((SECONDS - $3)) "$(tail -n 1 "$2" | tr -d '\r' | cut -c1-70)"
+	done
 }
 
 # cached says, inside a part, that the cache had its result.
 cached() { echo cached >&3; }
+
+BESIDE=''
+# beside COMMAND… starts a command that has parts of its own and runs while this script goes on; join waits for it.
+# Whatever ends this script ends the command too.
+beside() {
+	set -m
+	"$@" </dev/null &
+	BESIDE=$!
+	set +m
+	trap 'kill -- "-$BESIDE" 2>/dev/null' EXIT
+}
+
+# join waits for what runs beside this script, and ends the script if that failed; it has said why.
+join() {
+	local status=0
+	wait "$BESIDE" || status=$?
+	BESIDE=''
+	trap - EXIT
+	[ "$status" = 0 ] || exit "$status"
+}

@@ -27,7 +27,7 @@ repair() {
 	for node in $(cluster_nodes); do
 		docker start "$node" >/dev/null || return 1
 	done
-	start_registry >/dev/null || return 1
+	start_registry >/dev/null && registry_is_reachable >/dev/null || return 1
 	wait_for 90 "the API server of $CLUSTER_NAME to answer again" api_answers || return 1
 	before=$(lease_times) || return 1
 	wait_for 90 "the kubelets of $CLUSTER_NAME to report again" kubelets_report_after "$before" &&
