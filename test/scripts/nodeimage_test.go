@@ -176,7 +176,7 @@ func TestPlatformOfTheShell(t *testing.T) {
 	m.write(t, "images", "kindest/node=amd64\n")
 	m.script(t, "go", "#!/bin/sh\n[ \"$1\" = env ] && exec \"$REAL_GO\" \"$@\"\necho \"GOOS=$GOOS GOARCH=$GOARCH $*\"\n")
 	m.set("REAL_GO=" + lookPath(t, "go"))
-	m.source(t, `use_running_docker; build_program manager "$FAKE_FOLDER/manager"; build_image -tag x; component_path kubelet; KIND_NODE_IMAGE=kindest/node; docker_has kindest/node || echo "another machine's"`).
+	m.source(t, `use_running_docker; link_program manager "$FAKE_FOLDER/manager"; build_image -tag x; component_path kubelet; KIND_NODE_IMAGE=kindest/node; docker_has kindest/node || echo "another machine's"`).
 		check(t, want{says: []string{"GOOS=linux GOARCH=arm64 build", "GOOS= GOARCH= run . -arch arm64 -tag x", "another machine's"}})
 	if calls := m.read(t, "calls"); strings.Contains(calls, "DOCKER_DEFAULT_PLATFORM") {
 		t.Errorf("docker was called with the user's DOCKER_DEFAULT_PLATFORM:\n%s", calls)

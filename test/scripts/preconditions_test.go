@@ -136,7 +136,7 @@ func TestRegistryPort(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const push = `build_program() { touch "$2"; }; build_image() { echo "$*" >&2; echo x@sha256:0; }; push_own_image manager "$FAKE_FOLDER"`
+	const push = `build_program() { echo "/built/$1"; }; build_image() { echo "$*" >&2; echo x@sha256:0; }; BIN=$FAKE_FOLDER/made; push_images`
 	for name, tc := range map[string]struct {
 		env   []string
 		lines string
@@ -193,4 +193,3 @@ func freePort(t *testing.T) string {
 	}
 	return port
 }
-

@@ -23,7 +23,7 @@ import (
 
 // libraries sources what cluster-up sources.
 const libraries = `. "$REPOSITORY/hack/lib/common.sh"
-for lib in packages components docker cluster registry rootfs container-images images preconditions node-image inotify docker-side repair; do
+for lib in packages components docker cluster registry rootfs container-images programs images preconditions node-image inotify docker-side repair; do
 	. "$ROOT/hack/lib/$lib.sh"
 done
 # No package is installed here, whoever runs the tests.
