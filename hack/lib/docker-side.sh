@@ -21,7 +21,7 @@ docker_side() {
 		sed -n "s/^CapBnd:[[:space:]]*/capabilities /p" /proc/self/status
 		env | sed "s/^/env /"
 		echo policy
-		cat /podtrail/apiserver/audit-policy.yaml 2>&1' </dev/null 2>&1
+		cat /podtrail/apiserver/audit-policy.yaml 2>/dev/null || true' </dev/null 2>&1
 }
 
 # look_at_docker_side ends the script if Docker cannot see the files that the nodes mount, or has too little disk; warns of
