@@ -7,6 +7,7 @@ quoted() { printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")"; }
 
 printf 'export KUBECONFIG=%s\n' "$(quoted "$CLUSTER_KUBECONFIG")"
 # In double quotes, where fish joins the folders of PATH by colons as the others have them.
+# shellcheck disable=SC2016 # for the shell that reads it
 printf 'export PATH=%s:"$PATH"\n' "$(quoted "$BIN")"
 
 for file in "$CLUSTER_KUBECONFIG" "$BIN/podtrail"; do
