@@ -19,8 +19,8 @@ FUZZ_RUNS ?= 200000
 export CGO_ENABLED = 0
 export GO111MODULE = on
 export GOWORK = off
-override GOFLAGS := -trimpath -buildvcs=false \
-	$(filter-out -mod=% --mod=% -modfile=% --modfile=% -trimpath -buildvcs=%,$(GOFLAGS))
+override GOFLAGS := $(strip -trimpath -buildvcs=false \
+	$(filter-out -mod=% --mod=% -modfile=% --modfile=% -trimpath -buildvcs=%,$(GOFLAGS)))
 export GOFLAGS
 MODULES = . scheduler-plugin test/upstream
 TOOL = GOWORK=off go tool -modfile=go.tools.mod

@@ -40,6 +40,7 @@ trap finish EXIT
 "$ROOT/hack/deploy.sh"
 use_running_docker
 REGISTRY_PORT=$(registry_port) # a kept cluster's may be another
+bypass_proxy                   # the samples' README calls curl on localhost
 cd "$ROOT"
 export KUBECONFIG=$CLUSTER_KUBECONFIG
 GOWORK=off go test -count=1 -timeout 20m ./test/e2e -v -ginkgo.v -ginkgo.no-color "$@"

@@ -81,6 +81,7 @@ tracked_files() { repository ls-files --cached --others --exclude-standard "$@";
 for_sed() { printf '%s' "$1" | sed 's/[][\\.*^$#&]/\\&/g'; }
 CACHE_PATTERN=$(for_sed "$CACHE")
 
+GO_VERSION='' # so that it is asked once
 # go_version prints the version of Go that builds this checkout: Go takes a newer toolchain where go.mod wants one.
 go_version() { (cd "$ROOT" && go env GOVERSION); }
 

@@ -44,11 +44,12 @@ component_arch() { if [ -n "${1:-}" ]; then go env GOARCH; else node_arch; fi; }
 component_path() {
 	local module package tags ldflags cgo key goos=${2:-linux} arch
 	arch=$(component_arch "${2:-}")
+	: "${GO_VERSION:=$(go_version)}"
 	component "$1"
 	key=$({
 		cat "$ROOT/hack/node-image/$module/go.mod" "$ROOT/hack/node-image/$module/go.sum"
 		[ ! -f "$ROOT/hack/node-image/$module/main.go" ] || cat "$ROOT/hack/node-image/$module/main.go"
-		printf '%s %s %s %s %s\n%s %s\n' "$package" "$tags" "$ldflags" "$cgo" "$(go_version)" "$arch" "$goos"
+		printf '%s %s %s %s %s\n%s %s\n' "$package" "$tags" "$ldflags" "$cgo" "$GO_VERSION" "$arch" "$goos"
 	} | hash_of)
 	echo "$CACHE/components/$1-$key/$1"
 }

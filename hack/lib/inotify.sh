@@ -40,6 +40,7 @@ check_inotify() {
 	local limit=$1 used='' want=$INOTIFY_WANT
 	is_number "$limit" || return 0
 	if docker_is_here; then used=$(inotify_in_use) || used=''; fi
+	[ "$used" != 0 ] || used='' # kernels that do not name them
 	if [ "$limit" -ge "$want" ]; then
 		[ $((limit - ${used:-0})) -lt "$INOTIFY_NEED" ] || return 0
 		want=$((limit * 2))

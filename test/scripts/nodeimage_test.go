@@ -20,8 +20,10 @@ const choose = `
 `
 
 func TestChooseNodeImage(t *testing.T) {
-	const user = "can_install_packages() { false; }; ANSWER_SECONDS=1;" + choose
-	const root = "can_install_packages() { true; }; ANSWER_SECONDS=1;" + choose
+	const user = "can_install_packages() { false; };" + choose
+	const root = "can_install_packages() { true; };" + choose
+	// Long enough for the fake docker to start on a busy machine.
+	const hasty = "ANSWER_SECONDS=4;"
 	const unreachable = `FAKE_PULL=Error response from daemon: Get "https://registry-1.docker.io/v2/": dial tcp: lookup registry-1.docker.io on 10.0.0.1:53: no such host`
 	const builtBefore = "podtrail/node:test=" + runtime.GOARCH
 	for name, tc := range map[string]struct {
@@ -69,11 +71,11 @@ func TestChooseNodeImage(t *testing.T) {
 			want: want{code: 1, says: []string{"Next: docker login"}},
 		},
 		"no answer": {
-			env: []string{"FAKE_PULL=silent"}, lines: user, calls: `^pull \S+\n$`,
-			want: want{code: 1, says: []string{"It says:\n  nothing\n", "Next: NODE_IMAGE=pull, which waits as long as Docker does: the registry was silent for 1 s"}},
+			env: []string{"FAKE_PULL=silent"}, lines: hasty + user, calls: `^pull \S+\n$`,
+			want: want{code: 1, says: []string{"It says:\n  nothing\n", "Next: NODE_IMAGE=pull, which waits as long as Docker does: the registry was silent for 4 s"}},
 		},
 		"no answer, where one can be built": {
-			env: []string{"FAKE_PULL=silent"}, lines: root, calls: `^pull \S+\nbuilt\n$`,
+			env: []string{"FAKE_PULL=silent"}, lines: hasty + root, calls: `^pull \S+\nbuilt\n$`,
 			want: want{says: []string{"no registry can be reached (nothing): building the node image", "built: true"}},
 		},
 		"no network": {
