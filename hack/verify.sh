@@ -89,6 +89,7 @@ check "generated files" generated_files
 check "formatting" formatting
 check "licences" licences
 check "shell scripts" shell_scripts
+check "workflow" tool actionlint
 check "tidy modules" tidy_modules
 check "pinned versions" hack/verify-versions.sh
 check "documentation" env GOWORK=off go test -count=1 ./test/docs
