@@ -13,12 +13,14 @@ kernel_fact() { echo "$facts" | sed -n "s/^$1=//p"; }
 # choose_proxy_mode prints kube-proxy's mode: iptables, which is kind's default, where the kernel has all that it needs.
 # kind's own image keeps the default: what its users' kernels need is for kind to know.
 choose_proxy_mode() {
-	if ! $built || [ "$(kernel_fact iptables)" = yes ]; then
+	local answer
+	answer=$(kernel_fact iptables)
+	if ! $built || [ "$answer" = yes ]; then
 		echo iptables
 		return
 	fi
 	echo nftables
-	say "kube-proxy runs in nftables mode here, not in iptables mode as with kind's own image: this kernel refuses its rules ($(kernel_fact iptables))" >&2
+	say "kube-proxy runs in nftables mode here, not in iptables mode as with kind's own image: this kernel refuses its rules (${answer#no: })" >&2
 }
 
 # connect_pods gives a built image's nodes what kind's own CNI would: a configuration for each node and
