@@ -63,7 +63,7 @@ func timeOf(record int) time.Time {
 func get(t *testing.T, path string, sources ...Source) (int, string, http.Header) {
 	t.Helper()
 	mux := http.NewServeMux()
-	for path, handler := range Handlers(sources...) {
+	for path, handler := range Handlers("v1.2.3", sources...) {
 		mux.Handle(path, handler)
 	}
 	server := httptest.NewServer(mux)
@@ -182,7 +182,7 @@ func TestRecordsForACallerThatLeaves(t *testing.T) {
 		s.kept.Add(buffer.Entry{Data: []byte(`"` + strings.Repeat("x", 16<<10) + `"`)})
 	}
 	ended := make(chan struct{})
-	handler := Handlers(s)[RecordsPath]
+	handler := Handlers("v1.2.3", s)[RecordsPath]
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer close(ended)
 		handler.ServeHTTP(w, r)
