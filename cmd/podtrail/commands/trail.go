@@ -121,7 +121,7 @@ func readTrail(ctx context.Context, cluster *collect.Cluster, kind collect.KindI
 	if !ok {
 		return trail.Trail{}, evidence, notFound(ctx, cluster, kind, ref, evidence)
 	}
-	if found.LacksSpans() { // only then what the recorders know of the senders adds something
+	if found.LacksSpans() && len(evidence.Problems) == 0 { // what the recorders know of the senders tells why
 		evidence.Sources = cluster.Listening(ctx)
 		found, _ = trail.Build(evidence.Observations, source.Listening(evidence.Sources)...).Focus(ref)
 	}

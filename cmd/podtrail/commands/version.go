@@ -135,7 +135,7 @@ func (v *versions) print(streams genericiooptions.IOStreams, output string) erro
 		_, _ = fmt.Fprintf(&out, "Kubernetes %s at %s\n", v.Kubernetes, v.Server)
 	}
 	for _, part := range v.Parts {
-		_, _ = fmt.Fprintf(&out, "%s %s, Pods: %d\n", part.Component, cmp.Or(part.Version, "of a version before it was told"), part.Pods)
+		_, _ = fmt.Fprintf(&out, "%s %s, Pods: %d\n", part.Component, cmp.Or(part.Version, "of an older version"), part.Pods)
 	}
 	if _, err := io.WriteString(streams.Out, out.String()); err != nil {
 		return fmt.Errorf("write versions: %w", err)
