@@ -53,7 +53,7 @@ func managerOptions(o options, s *runtime.Scheme, keeper *certs.Keeper, kept []s
 			ByObject:         byObject,
 			DefaultTransform: cache.TransformStripManagedFields(),
 		},
-		Metrics:                       serve.Options(o.metricsAddress, kept...),
+		Metrics:                       serve.Options(o.metricsAddress, version, kept...),
 		WebhookServer:                 newWebhookServer(o.webhookPort, keeper.GetCertificate),
 		HealthProbeBindAddress:        o.healthAddress,
 		LeaderElection:                o.leaderElect,

@@ -91,7 +91,7 @@ func (r *recorderRig) start(t *testing.T, config *rest.Config) {
 	follower := auditlog.New(r.log, evidence.New(source.Audit, "control-plane", 64<<20))
 	httpClient, err := rest.HTTPClientFor(config)
 	must(t, err)
-	server, err := metricsserver.NewServer(serve.Options("127.0.0.1:0", follower), config, httpClient)
+	server, err := metricsserver.NewServer(serve.Options("127.0.0.1:0", "v1.2.3", follower), config, httpClient)
 	must(t, err)
 	// t.Context ends before the clean-up, so both have ended when the API server is stopped.
 	ended := make(chan error, 2)

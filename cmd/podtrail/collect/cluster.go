@@ -65,6 +65,8 @@ type Evidence struct {
 	live  []liveObject
 	// events are read, and not yet known to be of the scope.
 	events []corev1.Event
+	// Sources are what the recorders said of their sources, if the trail lacked spans.
+	Sources []source.Status
 	// Problems are sources that could not be read; the trail lacks their evidence.
 	Problems []*Problem
 }
@@ -278,18 +280,30 @@ func (c *Cluster) eventsOf(ctx context.Context, namespace string, selector field
 
 // Version is the API server's, empty if it does not tell.
 func (c *Cluster) Version(ctx context.Context) string {
-	raw, err := c.client.Discovery().RESTClient().Get().AbsPath("/version").DoRaw(ctx)
+	version, err := c.ServerVersion(ctx)
 	if err != nil {
 		return ""
+	}
+	return version
+}
+
+// ServerVersion is the API server's version, or why it can't be read.
+func (c *Cluster) ServerVersion(ctx context.Context) (string, error) {
+	raw, err := c.client.Discovery().RESTClient().Get().AbsPath("/version").DoRaw(ctx)
+	if err != nil {
+		return "", explain(err, c.config.Host, "read /version", "get", "/version", "")
 	}
 	var version struct {
 		GitVersion string `json:"gitVersion"`
 	}
-	if json.Unmarshal(raw, &version) != nil {
-		return ""
+	if err := json.Unmarshal(raw, &version); err != nil {
+		return "", fmt.Errorf("decode /version of %s: %w", c.config.Host, err)
 	}
-	return version.GitVersion
+	return version.GitVersion, nil
 }
+
+// Server is the API server's address.
+func (c *Cluster) Server() string { return c.config.Host }
 
 // Elsewhere returns the other namespaces in which an object of that kind and name exists. Without permission to look,
 // there are none.

@@ -16,6 +16,7 @@ import (
 	"podtrail.dev/podtrail/cmd/podtrail/collect"
 	"podtrail.dev/podtrail/cmd/podtrail/export"
 	"podtrail.dev/podtrail/trail"
+	"podtrail.dev/podtrail/trail/source"
 )
 
 // trailOptions are the inputs of podtrail trail.
@@ -81,12 +82,18 @@ func (o *trailOptions) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	o.export(ctx, found)
-	return o.print(found, shownProblems(evidence.Problems))
+	return o.printAndExport(ctx, found, evidence)
 }
 
-// export sends the trail to a collector, if the environment names one. That it can't be sent is told, and is no
-// reason not to print it.
+// printAndExport prints the trail first: a collector that does not answer must not be waited for before.
+func (o *trailOptions) printAndExport(ctx context.Context, found trail.Trail, evidence collect.Evidence) error {
+	err := o.print(found, shownProblems(evidence.Problems))
+	o.export(ctx, found)
+	return err
+}
+
+// export sends the trail to a collector, if the environment names one. That it can't be sent is told, and changes nothing
+// of how the command ends.
 func (o *trailOptions) export(ctx context.Context, t trail.Trail) {
 	if !export.Wanted() {
 		return
@@ -113,6 +120,10 @@ func readTrail(ctx context.Context, cluster *collect.Cluster, kind collect.KindI
 	found, ok := trail.Build(evidence.Observations).Focus(ref)
 	if !ok {
 		return trail.Trail{}, evidence, notFound(ctx, cluster, kind, ref, evidence)
+	}
+	if found.LacksSpans() && len(evidence.Problems) == 0 { // what the recorders know of the senders tells why
+		evidence.Sources = cluster.Listening(ctx)
+		found, _ = trail.Build(evidence.Observations, source.Listening(evidence.Sources)...).Focus(ref)
 	}
 	return found, evidence, nil
 }
