@@ -53,6 +53,7 @@ unit)
 	# Go's test cache does not see files outside of a module, such as config/scheduler.
 	test_module scheduler-plugin -count=1 -timeout 10m
 	test_module test/upstream -count=1 -timeout 10m
+	test_module hack/build-image -timeout 10m
 	;;
 integration)
 	KUBEBUILDER_ASSETS=$("$ROOT/hack/install-envtest.sh")

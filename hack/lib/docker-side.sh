@@ -36,16 +36,17 @@ look_at_docker_side() {
 	fi
 	[ "$(printf '%s\n' "$seen" | sed '1,/^policy$/d')" = "$(cat "$STATE/node/apiserver/audit-policy.yaml")" ] ||
 		die "$(mount_remedy "the folder is empty there")"
-	seen=$(printf '%s\n' "$seen" | sed '/^policy$/q')
+	# Each reader reads to the end: one that stops ends the script, by SIGPIPE.
+	seen=$(printf '%s\n' "$seen" | sed '/^policy$/,$d')
 
-	free=$(printf '%s\n' "$seen" | awk '$1 == "disk" {print $5; exit}')
+	free=$(printf '%s\n' "$seen" | awk '$1 == "disk" {print $5}')
 	if is_number "$free" && [ "$free" -lt $((DISK_GIB_NODES * 1024 * 1024)) ]; then
 		die "$(gib "$free") GiB are free on Docker's disk, three nodes need $DISK_GIB_NODES: free some (docker system prune) or enlarge it (Docker Desktop: Settings, Resources)"
 	fi
-	check_inotify "$(printf '%s\n' "$seen" | awk '$1 == "inotify" {print $2; exit}')"
+	check_inotify "$(printf '%s\n' "$seen" | awk '$1 == "inotify" {print $2}')"
 	# In this shell, so that the variables stay: no pipe.
 	learn_docker_proxy <<<"$(printf '%s\n' "$seen" | sed -n 's/^env //p')"
-	capabilities=$(printf '%s\n' "$seen" | awk '$1 == "capabilities" {print $2; exit}')
+	capabilities=$(printf '%s\n' "$seen" | awk '$1 == "capabilities" {print $2}')
 	restricted=false
 	case $capabilities in
 	'' | *[!0-9a-f]*) warn "Docker does not say what its privileged containers may do: CapBnd is \"$capabilities\"" ;;

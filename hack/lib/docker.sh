@@ -53,7 +53,9 @@ can_install_docker() { can_install_packages && [ ! -d "$WSL_FOLDER" ]; }
 
 # docker_remedy says why no Docker can be used and what to do.
 docker_remedy() {
-	if command -v docker >/dev/null && docker info 2>&1 | grep -qi 'permission denied'; then
+	local said=''
+	if command -v docker >/dev/null; then said=$(docker info 2>&1) || true; fi
+	if [[ $said == *[Pp]ermission\ denied* ]]; then
 		echo "your user may not use Docker: sudo usermod -aG docker \$USER, log in anew, and check with: docker info"
 		return
 	fi
@@ -90,7 +92,7 @@ start_own_docker() {
 		runtime=(--add-runtime "podtrail=$OWN_DOCKER_RUN/runc-without-sys-resource" --default-runtime podtrail)
 	fi
 	say "no Docker daemon runs here: starting one for podtrail (socket $OWN_DOCKER_SOCKET, data $OWN_DOCKER_DATA)"
-	iptables -S FORWARD | head -n 1 >"$OWN_DOCKER_RUN/forward-policy"
+	iptables -S FORWARD | sed -n 1p >"$OWN_DOCKER_RUN/forward-policy"
 	setsid dockerd --host "unix://$OWN_DOCKER_SOCKET" --data-root "$OWN_DOCKER_DATA" --exec-root "$OWN_DOCKER_RUN/exec" \
 		--pidfile "$OWN_DOCKER_RUN/docker.pid" --bridge none ${runtime[@]+"${runtime[@]}"} \
 		>"$CACHE/logs/dockerd.log" 2>&1 </dev/null 3>&- &

@@ -32,7 +32,7 @@ func checkout(t *testing.T) string {
 	t.Helper()
 	folder := filepath.Join(t.TempDir(), "my podtrail")
 	root := repositoryRoot(t)
-	for _, name := range []string{"scheduler-plugin", "test/upstream", "cmd/podtrail"} {
+	for _, name := range []string{"scheduler-plugin", "test/upstream"} {
 		if err := os.MkdirAll(filepath.Join(folder, name), 0o755); err != nil {
 			t.Fatal(err)
 		}

@@ -3,6 +3,7 @@
 package scripts
 
 import (
+	"cmp"
 	"net"
 	"strconv"
 	"testing"
@@ -73,9 +74,14 @@ func TestRefusedMachines(t *testing.T) {
 func TestNoDocker(t *testing.T) {
 	const root = "can_install_packages() { true; }; "
 	for name, tc := range map[string]struct {
+		info  string
 		lines string
 		want  want
 	}{
+		"a user who may not use it": {
+			info: "denied", lines: "can_install_packages() { false; }; connect_docker",
+			want: want{code: 1, says: []string{"error: your user may not use Docker: sudo usermod -aG docker $USER"}},
+		},
 		"a user without rights to install": {
 			lines: "can_install_packages() { false; }; connect_docker",
 			want:  want{code: 1, says: []string{"error: no Docker daemon answers: install and start Docker Engine or Docker Desktop"}},
@@ -95,7 +101,7 @@ func TestNoDocker(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newMachine(t)
-			m.set("FAKE_INFO=down")
+			m.set("FAKE_INFO=" + cmp.Or(tc.info, "down"))
 			m.source(t, tc.lines).check(t, tc.want)
 		})
 	}

@@ -3,11 +3,6 @@
 package scripts
 
 import (
-	"archive/tar"
-	"bytes"
-	"encoding/json"
-	"io"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -118,50 +113,5 @@ func TestNothingReopensLogs(t *testing.T) {
 		if found := reopened.FindString(text); found != "" {
 			t.Errorf("%s has %q, which empties a log on Linux: use >&2", name, found)
 		}
-	}
-}
-
-// TestImageArchitecture builds an image for another machine than Go's.
-func TestImageArchitecture(t *testing.T) {
-	m := newMachine(t)
-	archive := filepath.Join(m.folder, "image.tar")
-	build := func(arch string) result {
-		return m.run(t, repositoryRoot(t), "bash", "-c",
-			`. hack/lib/common.sh; . hack/lib/container-images.sh; NODE_ARCH=`+arch+`; build_image -tag example.org/x:y -output "`+archive+`" "$REPOSITORY/LICENSE=/LICENSE"`)
-	}
-	build("s390x").check(t, want{})
-	if got := imageArchitecture(t, archive); got != "s390x" {
-		t.Errorf("the image is for %q, want s390x", got)
-	}
-	build("x86_64").check(t, want{code: 1, says: []string{`-arch "x86_64": want one of`, "amd64"}})
-}
-
-// imageArchitecture reads the architecture in the configuration of a Docker archive.
-func imageArchitecture(t *testing.T, archive string) string {
-	t.Helper()
-	content, err := os.ReadFile(archive)
-	if err != nil {
-		t.Fatal(err)
-	}
-	reader := tar.NewReader(bytes.NewReader(content))
-	for {
-		header, err := reader.Next()
-		if err != nil {
-			t.Fatalf("no configuration in the archive: %v", err)
-		}
-		if !strings.HasPrefix(header.Name, "sha256:") {
-			continue
-		}
-		text, err := io.ReadAll(reader)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var configuration struct {
-			Architecture string `json:"architecture"`
-		}
-		if err := json.Unmarshal(text, &configuration); err != nil {
-			t.Fatal(err)
-		}
-		return configuration.Architecture
 	}
 }
