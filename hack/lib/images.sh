@@ -7,7 +7,7 @@ push_images() {
 	port=$(registry_port)
 	mkdir -p "$BIN/images"
 	for name in $OWN_IMAGES; do
-		program=$(build_program "$name")
+		program=$(build_program "$name" 3>/dev/null)
 		build_image -push -tag "localhost:$port/podtrail/$name:dev" -entrypoint "/$name" "$program=/$name" |
 			sed 's/.*@//' >"$BIN/images/$name.digest"
 	done
