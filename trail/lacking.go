@@ -29,6 +29,16 @@ func (t *Trail) LacksSpans() bool {
 	return lacks
 }
 
+// SpansComeSoon reports whether spans of an object's creation or of its own stages, not of its later writes, will be there
+// in seconds.
+func (t *Trail) SpansComeSoon() bool {
+	soon := false
+	t.Walk(func(o *Object) {
+		soon = soon || slices.ContainsFunc(slices.Concat(o.Created.Stages, o.Stages), func(e Entry) bool { return e.Missing != nil && e.Missing.Soon })
+	})
+	return soon
+}
+
 // addLacking says at the stages that other sources know and no span tells of, that spans are missing and why.
 func (o *Object) addLacking(of listening) {
 	o.Created.addLacking(of)
@@ -132,7 +142,7 @@ func (of listening) why(node, sender, what string, from, until time.Time) *Missi
 		missing.Remedy = "podtrail doctor, which says how to mend that" + again
 	case !until.IsZero() && l.Now.Sub(until) < ExportDelay:
 		missing.Why = "the spans of " + title + " about " + what + " are still to come: exporters send every 5 s"
-		missing.Remedy = "ask again in a few seconds"
+		missing.Remedy, missing.Soon = "ask again in a few seconds", true
 	case !until.IsZero() && until.Before(found.First):
 		missing.Why = "the first span of " + title + " came at " + clock(found.First) + ", after " + what
 		missing.Remedy = "none is needed: its exporter had yet to connect" + again

@@ -175,6 +175,9 @@ func TestWhySpansAreMissing(t *testing.T) {
 			if diff := cmp.Diff([]string{tc.want}, whys); diff != "" {
 				t.Errorf("why (-want +got):\n%s", diff)
 			}
+			if soon := name == "they are on their way"; got.SpansComeSoon() != soon {
+				t.Errorf("the spans come soon: %v, want %v", got.SpansComeSoon(), soon)
+			}
 		})
 	}
 }

@@ -87,6 +87,8 @@ type Missing struct {
 	Source string `json:"source"`
 	Why    string `json:"why"`
 	Remedy string `json:"remedy"`
+	// Soon reports whether it is only a matter of seconds until the evidence is there.
+	Soon bool `json:"-"`
 }
 
 // Request is what identifies a write among others.

@@ -32,7 +32,7 @@ func (o *trailOptions) followTo(ctx context.Context, cluster *collect.Cluster, k
 	var evidence collect.Evidence
 	readings, known := 0, false
 	for {
-		latest, read, err := readTrail(ctx, cluster, kind, ref, o.streams.ErrOut)
+		latest, read, err := readNow(ctx, cluster, kind, ref, o.streams.ErrOut)
 		if err != nil && ctx.Err() == nil && !notYet(err) {
 			return err
 		}

@@ -106,13 +106,46 @@ func (o *trailOptions) export(ctx context.Context, t trail.Trail) {
 	_, _ = fmt.Fprintf(o.streams.ErrOut, "exported as trace %s\n", id)
 }
 
-// readTrail reads the evidence of the object's namespace and builds the object's trail.
+// spanWait is how long a trail is read again until the spans of what has just happened are there: exporters send every
+// 5 s. spanPause is the pause between two readings.
+const (
+	spanWait  = 7 * time.Second
+	spanPause = time.Second
+)
+
+// readTrail reads the evidence of the object's namespace and builds the object's trail. Of what happened only seconds ago
+// it waits for the spans.
 func readTrail(ctx context.Context, cluster *collect.Cluster, kind collect.KindInfo, ref trail.Subject, errOut io.Writer) (trail.Trail, collect.Evidence, error) {
 	ctx, cancel := context.WithTimeout(ctx, collect.Timeout)
 	defer cancel()
 	progress := startProgress(errOut)
 	defer progress.stop()
 	cluster.Doing = progress.doing
+	until := time.Now().Add(spanWait)
+	for {
+		found, evidence, err := readOnce(ctx, cluster, kind, ref)
+		if err != nil || !found.SpansComeSoon() || time.Now().After(until) {
+			return found, evidence, err
+		}
+		progress.doing("waiting for spans of the last seconds: exporters send every 5 s")
+		if !wait(ctx, spanPause) {
+			return found, evidence, nil
+		}
+	}
+}
+
+// readNow is readTrail without waiting.
+func readNow(ctx context.Context, cluster *collect.Cluster, kind collect.KindInfo, ref trail.Subject, errOut io.Writer) (trail.Trail, collect.Evidence, error) {
+	ctx, cancel := context.WithTimeout(ctx, collect.Timeout)
+	defer cancel()
+	progress := startProgress(errOut)
+	defer progress.stop()
+	cluster.Doing = progress.doing
+	return readOnce(ctx, cluster, kind, ref)
+}
+
+// readOnce reads and builds once, and why spans are missing if any are.
+func readOnce(ctx context.Context, cluster *collect.Cluster, kind collect.KindInfo, ref trail.Subject) (trail.Trail, collect.Evidence, error) {
 	evidence, err := cluster.Around(ctx, ref.Namespace, kind, ref.Name)
 	if err != nil {
 		return trail.Trail{}, evidence, err
