@@ -8,8 +8,5 @@ for lib in packages components container-images docker cluster programs images; 
 done
 require_cluster
 
-PARTS=$(($(echo "$OWN_IMAGES" | wc -w) + 1))
-for name in $OWN_IMAGES; do
-	part "$name" build_program "$name"
-done
+PARTS=1
 part "images in the registry" push_images

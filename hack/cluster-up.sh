@@ -48,7 +48,7 @@ PARTS=4
 ! $built || PARTS=5
 docker network inspect kind >/dev/null 2>&1 || touch "$STATE/made-network"
 part "registry image" build_registry_image
-beside "$ROOT/hack/start-registry.sh"
+beside "$ROOT/hack/fill-registry.sh"
 part "kind cluster of 3 nodes" create_cluster
 join
 part "registry seen from a node" registry_is_reachable

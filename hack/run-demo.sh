@@ -23,7 +23,7 @@ show() {
 podtrail() { KUBECONFIG=$CLUSTER_KUBECONFIG "$BIN/podtrail" "$@"; }
 
 title "the cluster"
-"$ROOT/hack/cluster-up.sh"
+DEPLOY=early "$ROOT/hack/cluster-up.sh"
 connect_docker
 title "podtrail's parts"
 "$ROOT/hack/build-programs.sh" podtrail

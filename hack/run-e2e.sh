@@ -36,7 +36,7 @@ dump_state() {
 
 install_packages curl=curl # the samples' README uses it
 trap finish EXIT
-"$ROOT/hack/cluster-up.sh"
+DEPLOY=early "$ROOT/hack/cluster-up.sh"
 "$ROOT/hack/deploy.sh"
 use_running_docker
 REGISTRY_PORT=$(registry_port) # a kept cluster's may be another
