@@ -10,7 +10,7 @@ done
 
 report_up() {
 	say "the cluster $CLUSTER_NAME is up (Kubernetes $(kubectl version -o json | sed -n '/serverVersion/,$s/.*"gitVersion": "\(.*\)".*/\1/p'), 3 nodes, registry localhost:$(registry_port))"
-	say "use it: export KUBECONFIG=$CLUSTER_KUBECONFIG PATH=$BIN:\$PATH"
+	say "use it in a shell in this folder: eval \"\$(make -s env$(cluster_argument))\""
 }
 
 create_cluster() {

@@ -15,7 +15,7 @@ finish() {
 		dump_state || true
 	fi
 	if [ "${KEEP:-}" = 1 ]; then
-		say "kept: export KUBECONFIG=$CLUSTER_KUBECONFIG"
+		say "kept: eval \"\$(make -s env$(cluster_argument))\""
 	else
 		# Its output must not follow the test runner's closing lines.
 		"$ROOT/hack/cluster-down.sh" >"$CACHE/logs/e2e-down.log" 2>&1 || warn "removing $CLUSTER_NAME failed; see $CACHE/logs/e2e-down.log"

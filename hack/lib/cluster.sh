@@ -98,3 +98,6 @@ install_kubectl() {
 	mkdir -p "$BIN"
 	cmp -s "$(component_path kubectl "$goos")" "$BIN/kubectl" || install -m 0755 "$(component_path kubectl "$goos")" "$BIN/kubectl"
 }
+
+# cluster_argument prints what make needs to mean this cluster, with a blank before it.
+cluster_argument() { [ "$CLUSTER_NAME" = podtrail ] || echo " CLUSTER_NAME=$CLUSTER_NAME"; }

@@ -18,9 +18,6 @@ reuse_cluster() {
 	die "the cluster $CLUSTER_NAME could not be repaired: $(cluster_problem). It is left as it is. To start over, which deletes all that is in it: make cluster-down cluster-up$(cluster_argument)"
 }
 
-# cluster_argument prints what make needs to mean this cluster, with a blank before it.
-cluster_argument() { [ "$CLUSTER_NAME" = podtrail ] || echo " CLUSTER_NAME=$CLUSTER_NAME"; }
-
 # repair starts what is stopped; succeeds if that was all that the cluster needed.
 repair() {
 	local before node
