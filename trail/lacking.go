@@ -39,7 +39,7 @@ func (t *Trail) SpansComeSoon() bool {
 	return soon
 }
 
-// addLacking says at the stages that other sources know and no span tells of, that spans are missing and why.
+// addLacking says, at the stages which other sources show and no span does, that spans are missing and why.
 func (o *Object) addLacking(of listening) {
 	o.Created.addLacking(of)
 	for i := range o.Writes {
@@ -54,7 +54,7 @@ func (o *Object) addLacking(of listening) {
 	}
 }
 
-// addLacking says it at the stages of a request that the audit log tells of, from Authorize on: Submit has the audit
+// addLacking says it at the stages of a request that the audit log has, from Authorize on: Submit has the audit
 // event's own times, and the API server measures no authentication.
 func (w *Write) addLacking(of listening) {
 	node, audited := "", false
@@ -90,8 +90,17 @@ func (o *Object) lackingRun(of listening) *Missing {
 	if i < 0 || len(o.Stages[i].Observations) == 0 {
 		return nil
 	}
+	sender := o.Stages[i].lackingSender()
+	if sender == "" || sender == SenderKubelet && o.State.Phase == "Pending" && !of.lacks(o.State.Node, sender) {
+		return nil
+	}
+	return of.why(o.State.Node, sender, "this Pod", o.bound(), latest(o.bound(), o.ReadyAt))
+}
+
+// lackingSender is the one of whom the stage Run has no span and should have, "" if there is none.
+func (e Entry) lackingSender() string {
 	kubelet, asked, runtime := false, false, false
-	for _, obs := range o.Stages[i].Observations {
+	for _, obs := range e.Observations {
 		span, _ := obs.Fact(FactSpan)
 		switch obs.Sender {
 		case SenderKubelet:
@@ -101,16 +110,13 @@ func (o *Object) lackingRun(of listening) *Missing {
 			runtime = true
 		}
 	}
-	sender := SenderKubelet
 	switch {
-	case kubelet && (runtime || !asked):
-		return nil
-	case kubelet:
-		sender = SenderRuntime
-	case o.State.Phase == "Pending" && !of.lacks(o.State.Node, sender):
-		return nil
+	case !kubelet:
+		return SenderKubelet
+	case asked && !runtime:
+		return SenderRuntime
 	}
-	return of.why(o.State.Node, sender, "this Pod", o.bound(), latest(o.bound(), o.ReadyAt))
+	return ""
 }
 
 // lacks reports whether a node's sender is known not to deliver.
@@ -124,7 +130,7 @@ func (of listening) why(node, sender, what string, from, until time.Time) *Missi
 	title := SenderTitle(sender)
 	missing := &Missing{
 		Source: SourceSpan, Why: "no span of " + title + " about " + what + " is kept",
-		Remedy: "podtrail doctor, which says whether the spans of each node arrive",
+		Remedy: "podtrail doctor, which checks that the spans of each node arrive",
 	}
 	l, known := of[node]
 	if !known {
@@ -136,7 +142,7 @@ func (of listening) why(node, sender, what string, from, until time.Time) *Missi
 	switch lack := l.Lack(sender); {
 	case found != nil && !from.IsZero() && from.Before(l.Since) && found.First.Before(l.Since.Add(ExportDelay)):
 		missing.Why = "the recorder on " + node + " keeps spans since " + clock(l.Since) + " only"
-		missing.Remedy = "podtrail sources, which says whether older ones were dropped" + again
+		missing.Remedy = "podtrail sources, which shows if older ones were dropped" + again
 	case lack != "":
 		missing.Why = title + " " + lack
 		missing.Remedy = "podtrail doctor, which says how to mend that" + again
@@ -148,7 +154,7 @@ func (of listening) why(node, sender, what string, from, until time.Time) *Missi
 		missing.Remedy = "none is needed: its exporter had yet to connect" + again
 	default:
 		missing.Why = "no span of " + title + " about " + what + " is kept, although others of it are"
-		missing.Remedy = "podtrail sources, which says whether spans were dropped"
+		missing.Remedy = "podtrail sources, which shows if spans were dropped"
 	}
 	return missing
 }

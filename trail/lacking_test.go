@@ -46,7 +46,7 @@ func TestNothingIsMissingWhereThereIsEvidence(t *testing.T) {
 	}
 }
 
-// TestMissingSpansAreTold at the stages that they would tell of, of each object, and not where another's are there.
+// TestMissingSpansAreTold at the stages that they would date, of each object, and not where another's are there.
 func TestMissingSpansAreTold(t *testing.T) {
 	ofRequest := []trail.Stage{trail.Authorize, trail.Mutate, trail.Validate, trail.Persist}
 	for name, tc := range map[string]struct {
@@ -110,7 +110,7 @@ func TestAPendingPod(t *testing.T) {
 	}
 }
 
-// TestWhySpansAreMissing is told by what the recorder of the node knew of the sender when the evidence was read.
+// TestWhySpansAreMissing: the reason comes of what the recorder of the node knew of the sender when the evidence was read.
 func TestWhySpansAreMissing(t *testing.T) {
 	all := without(load(t, "deployment"), trail.SenderKubelet)
 	whole, _ := trail.Build(load(t, "deployment")).Focus(recordings["deployment"].subject)

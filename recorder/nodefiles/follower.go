@@ -104,7 +104,7 @@ func (f *Follower) Start(ctx context.Context) error {
 	}
 }
 
-// watch makes the kernel tell of changes, or says in Status why it does not. Without it the scans find them, and may miss
+// watch makes the kernel report changes, or says in Status why it does not. Without it the scans find them, and may miss
 // what comes and goes between two.
 func (f *Follower) watch(log logr.Logger) {
 	err := f.changes.watch()

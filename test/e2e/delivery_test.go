@@ -153,7 +153,7 @@ var _ = Describe("podtrail doctor", Serial, func() {
 		}, soon, poll).Should(ContainSubstring("not whole: kubelet on " + node + " has had no connection for "))
 	})
 
-	It("has versions to tell of everything, all the same", func() {
+	It("finds the versions of all parts, and that they are the same", func() {
 		result := podtrail("version")
 		Expect(result.succeeds()).To(And(MatchRegexp(`(?m)^Kubernetes v1\.\d+\.\d+ at https://`), MatchRegexp(`(?m)^manager v.*, Pods: 2$`),
 			MatchRegexp(`(?m)^recorder v.*, Pods: 3$`), MatchRegexp(`(?m)^scheduler v`)))

@@ -278,33 +278,6 @@ func (c *Cluster) eventsOf(ctx context.Context, namespace string, selector field
 	}
 }
 
-// Version is the API server's, empty if it does not tell.
-func (c *Cluster) Version(ctx context.Context) string {
-	version, err := c.ServerVersion(ctx)
-	if err != nil {
-		return ""
-	}
-	return version
-}
-
-// ServerVersion is the API server's version, or why it can't be read.
-func (c *Cluster) ServerVersion(ctx context.Context) (string, error) {
-	raw, err := c.client.Discovery().RESTClient().Get().AbsPath("/version").DoRaw(ctx)
-	if err != nil {
-		return "", explain(err, c.config.Host, "read /version", "get", "/version", "")
-	}
-	var version struct {
-		GitVersion string `json:"gitVersion"`
-	}
-	if err := json.Unmarshal(raw, &version); err != nil {
-		return "", fmt.Errorf("decode /version of %s: %w", c.config.Host, err)
-	}
-	return version.GitVersion, nil
-}
-
-// Server is the API server's address.
-func (c *Cluster) Server() string { return c.config.Host }
-
 // Elsewhere returns the other namespaces in which an object of that kind and name exists. Without permission to look,
 // there are none.
 func (c *Cluster) Elsewhere(ctx context.Context, kind KindInfo, name, namespace string) []string {

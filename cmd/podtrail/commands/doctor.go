@@ -80,19 +80,19 @@ Lines with ✗ are what a trail lacks, lines with ! are what could be better. En
 	return cmd
 }
 
-// examine makes all checks, the proof only if it is asked for.
-func (o doctorOptions) examine(ctx context.Context, of doctor, prove bool) ([]collect.Finding, error) {
+// examine makes all checks. The proof, which takes time itself, is made always or only if nothing is missing without it.
+func (o doctorOptions) examine(ctx context.Context, of doctor, always bool) ([]collect.Finding, error) {
 	ctx, cancel := context.WithTimeout(ctx, collect.Timeout)
 	defer cancel()
 	findings, err := of.Check(ctx, o.version)
-	if err == nil && prove {
+	if err == nil && (always || !slices.ContainsFunc(findings, collect.Finding.Missing)) {
 		findings = append(findings, of.Prove(ctx))
 	}
 	return findings, err
 }
 
 // waitFor repeats the checks until nothing is missing or the time is over, says on stderr what is still missing, and prints
-// the last findings. The proof takes time itself, so it is made once all else is there.
+// the last findings.
 func (o doctorOptions) waitFor(ctx context.Context, of doctor) error {
 	ctx, cancel := context.WithTimeout(ctx, o.wait)
 	defer cancel()
@@ -101,9 +101,6 @@ func (o doctorOptions) waitFor(ctx context.Context, of doctor) error {
 	var failed error
 	for {
 		findings, err := o.examine(ctx, of, false)
-		if err == nil && !slices.ContainsFunc(findings, collect.Finding.Missing) {
-			findings = append(findings, of.Prove(ctx))
-		}
 		var problem *collect.Problem
 		switch {
 		case ctx.Err() != nil && (last != nil || failed != nil): // cut off: what was found before tells more

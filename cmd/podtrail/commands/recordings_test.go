@@ -154,7 +154,7 @@ func TestWhyThereAreNoSpans(t *testing.T) {
 	}
 }
 
-// TestARecorderOfAnotherVersion: a request that it does not understand is told as what it is, with the command that mends it.
+// TestARecorderOfAnotherVersion: a request that it does not understand is shown as what it is, with the command that mends it.
 func TestARecorderOfAnotherVersion(t *testing.T) {
 	for name, tc := range map[string]struct{ version, want string }{
 		"that says which":         {"v0.0.9", "recorder podtrail-recorder-1 on node cp is v0.0.9 and does not understand this podtrail"},

@@ -92,8 +92,8 @@ func (o *trailOptions) printAndExport(ctx context.Context, found trail.Trail, ev
 	return err
 }
 
-// export sends the trail to a collector, if the environment names one. That it can't be sent is told, and changes nothing
-// of how the command ends.
+// export sends the trail to a collector, if the environment names one. That it can't be sent goes to stderr, and changes
+// nothing of how the command ends.
 func (o *trailOptions) export(ctx context.Context, t trail.Trail) {
 	if !export.Wanted() {
 		return
