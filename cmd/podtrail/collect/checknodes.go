@@ -200,7 +200,7 @@ func checkKept(held []Keeper) []Finding {
 			out = append(out, Finding{What: "nobody keeps source " + want.source + ", so a trail lacks " + want.shows, Next: want.remedy})
 			continue
 		}
-		out = append(out, Finding{What: fmt.Sprintf("source %s: %d records of %d %ss", want.source, kept, replicas, want.component)})
+		out = append(out, Finding{What: fmt.Sprintf("source %s: %d records, replicas of the %s: %d", want.source, kept, want.component, replicas)})
 	}
 	return out
 }

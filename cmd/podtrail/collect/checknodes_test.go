@@ -174,9 +174,9 @@ func TestProof(t *testing.T) {
 	}{
 		"whole": {[]Keeper{with([]source.Probe{probe(other, 0), audited}, []source.Probe{traced})}, "✓ a request of mine came back: audit event after 0.8 s, span after 4.9 s\n"},
 		"whole, from the second of two API servers": {[]Keeper{with(nil, nil), with([]source.Probe{audited}, []source.Probe{traced})}, "✓ a request of mine came back: audit event after 0.8 s, span after 4.9 s\n"},
-		"without its span":                          {[]Keeper{with([]source.Probe{audited}, []source.Probe{probe(other, 0)})}, "✗ a request of mine did not come back whole: no span at the recorder on cp within 15s (audit event after 0.8 s)\n"},
-		"without its audit event":                   {[]Keeper{with(nil, []source.Probe{traced})}, "✗ a request of mine did not come back whole: no audit event at the recorder on cp within 15s (span after 4.9 s)\n"},
-		"not at all":                                {[]Keeper{with(nil, nil)}, "✗ a request of mine did not come back whole: no audit event and no span at the recorder on cp within 15s\n"},
+		"without its span":                          {[]Keeper{with([]source.Probe{audited}, []source.Probe{probe(other, 0)})}, "✗ a request of mine did not come back whole: no span at the recorder on cp within 30s (audit event after 0.8 s)\n"},
+		"without its audit event":                   {[]Keeper{with(nil, []source.Probe{traced})}, "✗ a request of mine did not come back whole: no audit event at the recorder on cp within 30s (span after 4.9 s)\n"},
+		"not at all":                                {[]Keeper{with(nil, nil)}, "✗ a request of mine did not come back whole: no audit event and no span at the recorder on cp within 30s\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if diff := cmp.Diff(tc.want, marked([]Finding{proof{}.with(tc.held, mine).judge(tc.held)})); diff != "" {

@@ -45,6 +45,7 @@ func (c *Cluster) Check(ctx context.Context, version string) ([]Finding, error) 
 	if r.token == "" || len(only(r.parts, keepers[0])) == 0 {
 		return findings, nil
 	}
+	c.Doing("asking podtrail's parts what they keep")
 	held, failures := c.statuses(ctx, r.parts, r.token)
 	if p := c.allForbidden(ctx, failures); p != nil {
 		return append(findings, Finding{What: strings.TrimSuffix(p.What, "."), Next: p.Next}), nil

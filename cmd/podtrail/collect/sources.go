@@ -47,6 +47,7 @@ func (c *Cluster) Sources(ctx context.Context) ([]Keeper, []*Problem) {
 	if r.token == "" {
 		return nil, r.problems
 	}
+	c.Doing("asking podtrail's parts what they keep")
 	held, failures := c.statuses(ctx, r.parts, r.token)
 	return held, append(r.problems, c.failed(ctx, r.parts, failures)...)
 }
@@ -58,6 +59,7 @@ func (c *Cluster) Listening(ctx context.Context) []source.Status {
 	if r.token == "" {
 		return nil
 	}
+	c.Doing("asking the recorders who sends spans to them")
 	held, _ := c.statuses(ctx, only(r.parts, keepers[0]), r.token)
 	var out []source.Status
 	for _, keeper := range held {
@@ -87,7 +89,6 @@ func (c *Cluster) statuses(ctx context.Context, parts []kept, token string) ([]K
 		}
 	}
 	failures := c.each(ctx, parts, func(ctx context.Context, i int) error {
-		c.Doing("reading the sources of " + parts[i].pod.Name + " on node " + parts[i].pod.Spec.NodeName)
 		return c.ask(ctx, parts[i], token, sourcesPath, nil, func(response *http.Response) error {
 			out[i].Version = response.Header.Get(versionHeader)
 			if err := json.NewDecoder(io.LimitReader(response.Body, maxRecordBytes)).Decode(&out[i].Sources); err != nil {

@@ -46,7 +46,7 @@ func newDoctor(flags *genericclioptions.ConfigFlags, version string, streams gen
 		Long: `Check that the API server answers, that podtrail's parts are there and ready, that their recordings can be read with the
 permissions at hand, and that each node delivers its evidence: audit events, etcd's revisions and kube-apiserver's spans
 on the control plane, the kubelet's and containerd's spans, CNI results and OCI specs on every node. Then send one
-request that is stored nowhere (a SelfSubjectReview) and wait up to 15 s until its audit event and its span are with the
+request that is stored nowhere (a SelfSubjectReview) and wait up to 30 s until its audit event and its span are with the
 recorder.
 
 Lines with ✗ are what a trail lacks, lines with ! are what could be better. Ends with 0 if there is no ✗, else with 3.`,
