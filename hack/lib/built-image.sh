@@ -48,7 +48,7 @@ record_facts() {
 	kubectl create configmap podtrail-cluster -n kube-system --dry-run=client -o yaml \
 		--from-literal=builtNodeImage="$built" --from-literal=kubeProxyMode="$proxy_mode" \
 		--from-literal=kernelIptables="$(kernel_fact iptables)" --from-literal=kernelNftablesQueue="$(kernel_fact queue)" |
-		kubectl apply --server-side --field-manager=podtrail-cluster-up -f -
+		kubectl apply --server-side --field-manager=podtrail-cluster-up -f - >/dev/null
 }
 
 network_policies_image() {
