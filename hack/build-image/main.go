@@ -11,6 +11,7 @@ package main
 import (
 	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"errors"
 	"flag"
 	"fmt"
@@ -98,9 +99,10 @@ func build(o options) (v1.Image, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Compressed once and quickly: the images travel no further than from this machine to the cluster's registry.
 	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) {
 		return io.NopCloser(bytes.NewReader(content)), nil
-	})
+	}, tarball.WithCompressedCaching, tarball.WithCompressionLevel(gzip.BestSpeed))
 	if err != nil {
 		return nil, fmt.Errorf("making the layer: %w", err)
 	}
