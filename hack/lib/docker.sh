@@ -111,6 +111,10 @@ stop_own_docker() {
 		return
 	fi
 	pid=$(cat "$OWN_DOCKER_RUN/docker.pid")
+	if ! kill -0 "$pid" 2>/dev/null; then
+		say "podtrail's Docker daemon goes on: another user started it (process $pid)"
+		return
+	fi
 	kill "$pid"
 	wait_for 60 "the Docker daemon (process $pid) to end" process_gone "$pid"
 	remove_docker_rules
