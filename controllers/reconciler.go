@@ -50,6 +50,10 @@ var _ reconcile.Reconciler = &Reconciler{}
 // Reconcile observes once, plans purely, acts, and writes the status whatever came of it. Mirrors syncReplicaSet in
 // Kubernetes' pkg/controller/replicaset/replica_set.go.
 func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
+	if ctx.Err() != nil {
+		// The queue hands out what it holds even after it was shut down. Nothing can be written any more.
+		return ctrl.Result{}, nil
+	}
 	ctx, pass := r.records.Start(ctx, request.NamespacedName)
 	result, err := r.reconcile(ctx, request, pass)
 	pass.End(err, result.RequeueAfter)

@@ -7,12 +7,15 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"go.opentelemetry.io/otel/trace"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	podtrailv1alpha1 "podtrail.dev/podtrail/api/v1alpha1"
@@ -25,6 +28,12 @@ const Name = "teachingreplicaset"
 
 // defaultWorkers is kube-controller-manager's --concurrent-replicaset-syncs.
 const defaultWorkers = 5
+
+// A failed pass is retried after firstRetry, then after twice as long each time, up to lastRetry.
+const (
+	firstRetry = 5 * time.Millisecond
+	lastRetry  = 1000 * time.Second
+)
 
 // Options are what the manager's flags decide.
 type Options struct {
@@ -72,6 +81,20 @@ func SetupWithManager(mgr ctrl.Manager, o Options) error {
 		Watches(&podtrailv1alpha1.TeachingReplicaSet{}, w.ownerHandler()).
 		Watches(&corev1.Pod{}, w.podHandler()).
 		WatchesRawSource(source.Func(alarms.start)).
-		WithOptions(controller.Options{MaxConcurrentReconciles: o.MaxConcurrentReconciles}).
+		WithOptions(queueOptions(o.MaxConcurrentReconciles)).
 		Complete(r)
+}
+
+// queueOptions selects client-go's queue. The priority queue of controller-runtime v0.24, its default, can deadlock when
+// it is shut down (controller-runtime#3538), so that a manager does not end, or ends only after its whole grace period
+// while it still renews its Lease. The fix (#3540) is in v0.25, which needs Kubernetes 1.37; once that is what is built
+// against, remove this function. See docs/decisions/0035-no-priority-queue.md.
+func queueOptions(workers int) controller.Options {
+	return controller.Options{
+		MaxConcurrentReconciles: workers,
+		UsePriorityQueue:        new(false),
+		// The same back-off as the priority queue's. The default of client-go's queue also limits all objects together to
+		// 10 retries a second, so one namespace with a full quota would delay the retries of every other.
+		RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstRetry, lastRetry),
+	}
 }

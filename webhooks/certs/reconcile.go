@@ -40,7 +40,10 @@ func (k *Keeper) register(mgr ctrl.Manager) error {
 		Watches(&admissionregistrationv1.MutatingWebhookConfiguration{}, toSecret).
 		Watches(&admissionregistrationv1.ValidatingWebhookConfiguration{}, toSecret).
 		// The name is for metrics only, and two managers may run in one test.
-		WithOptions(controller.Options{NeedLeaderElection: &everywhere, SkipNameValidation: &anyName}).
+		// Why not the priority queue: docs/decisions/0035-no-priority-queue.md.
+		WithOptions(controller.Options{
+			NeedLeaderElection: &everywhere, SkipNameValidation: &anyName, UsePriorityQueue: new(false),
+		}).
 		Complete(k)
 	if err != nil {
 		return fmt.Errorf("watching the Secret %s and the webhook configurations: %w", k.options.Secret, err)
