@@ -21,6 +21,11 @@ import (
 	"podtrail.dev/podtrail/controllers/replicas"
 )
 
+// maxNote bounds the note of an event, in bytes: the API server refuses longer ones (ValidateEvent in Kubernetes'
+// pkg/apis/core/validation/events.go), client-go does not send a refused event again, and an admission plugin's refusal
+// of a Pod with several containers is that long.
+const maxNote = 1024
+
 // The actions of the events, beside their reasons.
 const (
 	actionCreate = "CreatePod"
@@ -95,8 +100,7 @@ func (r *Reconciler) create(ctx context.Context, owner *podtrailv1alpha1.Teachin
 	r.expectations.CreationFailed(identity(owner), name, sent && answerLost(err))
 	if !errors.Is(err, errOutdated) {
 		podWrites.WithLabelValues(writeCreate, writeFailed).Inc()
-		r.events.Eventf(owner, nil, corev1.EventTypeWarning, podtrailv1alpha1.FailedCreateReason, actionCreate,
-			"Error creating: %v", err)
+		r.warn(owner, podtrailv1alpha1.FailedCreateReason, actionCreate, "Error creating: ", err)
 	}
 	return nil, fmt.Errorf("creating Pod %s: %w", name, err)
 }
@@ -180,9 +184,14 @@ func (r *Reconciler) delete(ctx context.Context, owner *podtrailv1alpha1.Teachin
 		return nil
 	}
 	podWrites.WithLabelValues(writeDelete, writeFailed).Inc()
-	r.events.Eventf(owner, nil, corev1.EventTypeWarning, podtrailv1alpha1.FailedDeleteReason, actionDelete,
-		"Error deleting: %v", err)
+	r.warn(owner, podtrailv1alpha1.FailedDeleteReason, actionDelete, "Error deleting: ", err)
 	return fmt.Errorf("deleting Pod %s: %w", pod.Name, err)
+}
+
+// warn makes an event about a write that failed. The error is cut so that the API server accepts the event.
+func (r *Reconciler) warn(owner *podtrailv1alpha1.TeachingReplicaSet, reason, action, what string, err error) {
+	r.events.Eventf(owner, nil, corev1.EventTypeWarning, reason, action,
+		what+"%s", replicas.Truncate(err.Error(), maxNote-len(what)))
 }
 
 // slowStart calls fn with 0 to count-1, in batches of 1, 2, 4 and so on, the calls of a batch at the same time. After

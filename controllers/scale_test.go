@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
@@ -223,6 +224,47 @@ func TestFailuresThatAreNone(t *testing.T) {
 			h.catchUp(t)
 			if got, _ := h.view.owner(client.ObjectKeyFromObject(owner)); len(got.Status.Conditions) != 0 {
 				t.Errorf("Conditions are %v, want none", got.Status.Conditions)
+			}
+		})
+	}
+}
+
+// TestLongRefusal checks that an error too long for an event and a condition is cut to what each may hold.
+func TestLongRefusal(t *testing.T) {
+	why := strings.Repeat("restricted volume types: não permitido; ", 2000)
+	refusal := apierrors.NewForbidden(schema.GroupResource{Resource: "pods"}, "x", errors.New(why))
+	tests := map[string]struct {
+		replicas int32
+		reason   string
+	}{
+		"a creation is refused": {replicas: 3, reason: podtrailv1alpha1.FailedCreateReason},
+		"a deletion is refused": {replicas: 1, reason: podtrailv1alpha1.FailedDeleteReason},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			owner := makeOwner("web").Replicas(tc.replicas).Obj()
+			h := newHarness(t, append(runningPods(owner, "a", "b"), owner)...)
+			h.before = func(call string) error {
+				if strings.HasPrefix(call, "status") {
+					return nil
+				}
+				return refusal
+			}
+			if _, err := h.reconcile(t, owner); !apierrors.IsForbidden(err) {
+				t.Fatalf("Reconcile returned %.80v, want the refusal", err)
+			}
+			// The fake puts type and reason before the note.
+			note := strings.TrimPrefix(<-h.events, "Warning "+tc.reason+" ")
+			if len(note) > maxNote || !utf8.ValidString(note) || !strings.HasSuffix(note, "…") {
+				t.Errorf("The event's note has %d bytes and is %.60q … %q, want at most %d bytes of valid UTF-8 that end with an ellipsis",
+					len(note), note, note[len(note)-20:], maxNote)
+			}
+			h.catchUp(t)
+			stored, _ := h.view.owner(client.ObjectKeyFromObject(owner))
+			message := stored.Status.Conditions[0].Message
+			if len(message) > 4096 || !strings.HasSuffix(message, "…") {
+				t.Errorf("The condition's message has %d bytes and ends with %q, want at most 4,096 and an ellipsis",
+					len(message), message[len(message)-20:])
 			}
 		})
 	}

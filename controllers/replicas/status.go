@@ -66,7 +66,7 @@ func setFailure(status *podtrailv1alpha1.TeachingReplicaSetStatus, outcome Outco
 		Type:               podtrailv1alpha1.ReplicaFailure,
 		Status:             metav1.ConditionTrue,
 		Reason:             podtrailv1alpha1.FailedCreateReason,
-		Message:            outcome.Err.Error(),
+		Message:            Truncate(outcome.Err.Error(), maxConditionMessage),
 		ObservedGeneration: o.Owner.Generation,
 		LastTransitionTime: metav1.NewTime(o.Now),
 	}
@@ -89,7 +89,7 @@ func InvalidStatus(owner *podtrailv1alpha1.TeachingReplicaSet, err error, now ti
 		Type:               podtrailv1alpha1.ReplicaFailure,
 		Status:             metav1.ConditionTrue,
 		Reason:             podtrailv1alpha1.InvalidSelectorReason,
-		Message:            err.Error(),
+		Message:            Truncate(err.Error(), maxConditionMessage),
 		ObservedGeneration: owner.Generation,
 		LastTransitionTime: metav1.NewTime(now),
 	})
