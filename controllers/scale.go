@@ -14,6 +14,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	podtrailv1alpha1 "podtrail.dev/podtrail/api/v1alpha1"
@@ -46,12 +48,15 @@ var errNameHeld = fmt.Errorf("%w: the slot's name is held by a Pod that does not
 var errSuperseded = fmt.Errorf("%w: the object has changed", errOutdated)
 
 // carryOut creates or deletes what the plan says and returns the Pods that were made and the first error. Mirrors
-// manageReplicas in replica_set.go.
+// manageReplicas in replica_set.go, whose words the log has.
 func (r *Reconciler) carryOut(ctx context.Context, owner *podtrailv1alpha1.TeachingReplicaSet, plan replicas.Plan) ([]*corev1.Pod, error) {
+	log := ctrl.LoggerFrom(ctx).V(2)
 	if len(plan.Create) > 0 {
+		log.Info("Too few replicas", "need", plan.Desired, "creating", len(plan.Create))
 		return r.createAll(ctx, owner, plan.Create)
 	}
 	if len(plan.Delete) > 0 {
+		log.Info("Too many replicas", "need", plan.Desired, "deleting", len(plan.Delete))
 		return nil, r.deleteAll(ctx, owner, plan.Delete)
 	}
 	return nil, nil
@@ -64,6 +69,9 @@ func (r *Reconciler) createAll(ctx context.Context, owner *podtrailv1alpha1.Teac
 		created[i], err = r.create(ctx, owner, names[i])
 		return err
 	})
+	if skipped := len(names) - tried; skipped > 0 {
+		ctrl.LoggerFrom(ctx).V(2).Info("Slow-start failure. Skipping creation of pods", "podsSkipped", skipped)
+	}
 	for _, name := range names[tried:] {
 		r.expectations.CreationFailed(identity(owner), name, false)
 	}
@@ -157,7 +165,9 @@ func (r *Reconciler) deleteAll(ctx context.Context, owner *podtrailv1alpha1.Teac
 	}
 	// A deletion is expected by UID, because it is seen twice: as the deletionTimestamp and as the end of the Pod.
 	r.expectations.ExpectDeletions(identity(owner), uids)
+	log := ctrl.LoggerFrom(ctx).V(2)
 	return inParallel(len(deletions), maxParallelDeletions, func(i int) error {
+		log.Info("Deleting pod", "pod", klog.KObj(deletions[i].Pod), "rule", deletions[i].Rule)
 		return r.delete(ctx, owner, deletions[i].Pod)
 	})
 }

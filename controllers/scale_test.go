@@ -9,11 +9,13 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/go-logr/logr/funcr"
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	podtrailv1alpha1 "podtrail.dev/podtrail/api/v1alpha1"
@@ -224,6 +226,40 @@ func TestFailuresThatAreNone(t *testing.T) {
 			h.catchUp(t)
 			if got, _ := h.view.owner(client.ObjectKeyFromObject(owner)); len(got.Status.Conditions) != 0 {
 				t.Errorf("Conditions are %v, want none", got.Status.Conditions)
+			}
+		})
+	}
+}
+
+// TestPlanIsLogged checks that a pass says at V(2), in upstream's words, what it is about to do, and nothing if that is
+// nothing.
+func TestPlanIsLogged(t *testing.T) {
+	tests := map[string]struct {
+		replicas int32
+		want     []string
+	}{
+		"too few": {replicas: 5, want: []string{`"msg"="Too few replicas" "need"=5 "creating"=3`}},
+		"too many": {replicas: 1, want: []string{
+			`"msg"="Too many replicas" "need"=1 "deleting"=1`, `"msg"="Deleting pod" "pod"={"name":"`,
+		}},
+		"enough": {replicas: 2},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			owner := makeOwner("web").Replicas(tc.replicas).Obj()
+			h := newHarness(t, append(runningPods(owner, "a", "b"), owner)...)
+			var lines []string
+			log := funcr.New(func(_, line string) { lines = append(lines, line) }, funcr.Options{Verbosity: 2})
+			if _, err := h.Reconcile(ctrl.LoggerInto(t.Context(), log), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(owner)}); err != nil {
+				t.Fatalf("Reconcile: %v", err)
+			}
+			if len(lines) != len(tc.want) {
+				t.Fatalf("Lines are %q, want %q", lines, tc.want)
+			}
+			for i, want := range tc.want {
+				if !strings.HasPrefix(lines[i], `"level"=2 `+want) {
+					t.Errorf("Line %d is %s, want %s at level 2", i, lines[i], want)
+				}
 			}
 		})
 	}
