@@ -47,12 +47,15 @@ type Options struct {
 
 func (o Options) validate() error {
 	var errs []error
-	for field, value := range map[string]string{
-		"namespace of the Secret": o.Secret.Namespace, "name of the Secret": o.Secret.Name, "name of the Service": o.ServiceName,
-		"name of the mutating configuration": o.MutatingConfiguration, "name of the validating configuration": o.ValidatingConfiguration,
+	for _, required := range []struct{ what, value string }{
+		{"namespace of the Secret", o.Secret.Namespace},
+		{"name of the Secret", o.Secret.Name},
+		{"name of the Service", o.ServiceName},
+		{"name of the mutating configuration", o.MutatingConfiguration},
+		{"name of the validating configuration", o.ValidatingConfiguration},
 	} {
-		if value == "" {
-			errs = append(errs, fmt.Errorf("no %s: give the one that is in config/webhook", field))
+		if required.value == "" {
+			errs = append(errs, fmt.Errorf("no %s: give the one that is in config/webhook", required.what))
 		}
 	}
 	return errors.Join(errs...)

@@ -294,9 +294,12 @@ func TestReadyOnlyWhileTheCertificateIsValid(t *testing.T) {
 
 func TestOptionsAreNeeded(t *testing.T) {
 	err := Options{Secret: types.NamespacedName{Namespace: "ns"}}.validate()
-	for _, want := range []string{"name of the Secret", "name of the Service", "mutating", "validating"} {
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("error is %v, want %q in it", err, want)
-		}
+	// In the order of the fields, so that the same mistake always has the same text.
+	want := `no name of the Secret: give the one that is in config/webhook
+no name of the Service: give the one that is in config/webhook
+no name of the mutating configuration: give the one that is in config/webhook
+no name of the validating configuration: give the one that is in config/webhook`
+	if err == nil || err.Error() != want {
+		t.Errorf("The error is\n%v\nwant\n%s", err, want)
 	}
 }
