@@ -8,8 +8,8 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"sync"
 
+	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -230,27 +230,13 @@ func batches(count int) []int {
 	return sizes
 }
 
-// inParallel calls fn with 0 to count-1, at most limit at the same time, waits for all and returns one of the errors.
+// inParallel calls fn with 0 to count-1, at most limit at the same time, waits for all and returns the first error. A
+// failure stops none of the others.
 func inParallel(count, limit int, fn func(i int) error) error {
-	var (
-		wait  sync.WaitGroup
-		mu    sync.Mutex
-		first error
-		slots = make(chan struct{}, max(limit, 1))
-	)
+	var calls errgroup.Group
+	calls.SetLimit(limit)
 	for i := range count {
-		slots <- struct{}{}
-		wait.Go(func() {
-			defer func() { <-slots }()
-			if err := fn(i); err != nil {
-				mu.Lock()
-				defer mu.Unlock()
-				if first == nil {
-					first = err
-				}
-			}
-		})
+		calls.Go(func() error { return fn(i) })
 	}
-	wait.Wait()
-	return first
+	return calls.Wait()
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"go.opentelemetry.io/otel/attribute"
 	"k8s.io/apimachinery/pkg/types"
+	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"podtrail.dev/podtrail/telemetry/buffer"
@@ -107,7 +108,7 @@ func TestRequestsAreSpansOfTheirPass(t *testing.T) {
 	recorder, _, recorded := newTestRecorder(t)
 	var sent []string
 	transport := Transport(roundTripper(func(req *http.Request) (*http.Response, error) {
-		sent = append(sent, req.Header.Get(auditIDHeader))
+		sent = append(sent, req.Header.Get(auditv1.HeaderAuditID))
 		switch req.Method {
 		case http.MethodDelete:
 			return nil, errors.New("connection reset")
@@ -122,7 +123,7 @@ func TestRequestsAreSpansOfTheirPass(t *testing.T) {
 		if err == nil && resp.Body != nil {
 			_ = resp.Body.Close()
 		}
-		if req.Header.Get(auditIDHeader) != "" {
+		if req.Header.Get(auditv1.HeaderAuditID) != "" {
 			t.Error("The caller's request was changed")
 		}
 	}

@@ -10,12 +10,10 @@ import (
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
 	"k8s.io/apimachinery/pkg/util/uuid"
+	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
 
 	"podtrail.dev/podtrail/telemetry/names"
 )
-
-// auditIDHeader names a request in the API server's audit log. A client may choose the value.
-const auditIDHeader = "Audit-ID"
 
 type podKey struct{}
 
@@ -47,7 +45,8 @@ func Transport(next http.RoundTripper) http.RoundTripper {
 			trace.WithTimestamp(pass.recorder.clock.Now()), trace.WithAttributes(attributes...))
 		// A RoundTripper must not change the request that it was given.
 		req = req.Clone(ctx)
-		req.Header.Set(auditIDHeader, id)
+		// A client may choose the name of its request in the API server's audit log.
+		req.Header.Set(auditv1.HeaderAuditID, id)
 		resp, err := next.RoundTrip(req)
 		switch {
 		case err != nil:

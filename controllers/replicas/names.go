@@ -3,7 +3,8 @@
 package replicas
 
 import (
-	"hash/fnv"
+	"crypto/sha256"
+	"encoding/binary"
 	"strconv"
 	"strings"
 
@@ -25,30 +26,22 @@ const (
 
 // SlotName is the name of the Pod in the given slot of an owner: the owner's name and a suffix made from its UID and
 // the slot. It looks like one of the API server's generated names, but whoever computes it gets the same one, so a
-// repeated creation is refused by the API server and not carried out twice.
+// repeated creation is refused by the API server and not carried out twice. Two versions of this controller must compute
+// the same names too, because one may follow the other while the answer to a creation is outstanding: no release may
+// change the hash.
 func SlotName(ownerName string, ownerUID types.UID, slot int) string {
 	base := ownerName
 	if len(base) > maxBaseLength {
 		base = strings.TrimRight(base[:maxBaseLength], "-.")
 	}
-	hash := fnv.New64a()
-	// A hash never fails to write.
-	_, _ = hash.Write([]byte(string(ownerUID) + "/" + strconv.Itoa(slot)))
-	sum := mix(hash.Sum64())
+	hash := sha256.Sum256([]byte(string(ownerUID) + "/" + strconv.Itoa(slot)))
+	number := binary.BigEndian.Uint64(hash[:])
 	suffix := make([]byte, suffixLength)
 	for i := range suffix {
-		suffix[i] = suffixAlphabet[sum%uint64(len(suffixAlphabet))]
-		sum /= uint64(len(suffixAlphabet))
+		suffix[i] = suffixAlphabet[number%uint64(len(suffixAlphabet))]
+		number /= uint64(len(suffixAlphabet))
 	}
 	return base + "-" + string(suffix)
-}
-
-// mix spreads the hash's bits (the finaliser of splitmix64), because FNV changes the low ones little for inputs that
-// differ in the last characters only.
-func mix(x uint64) uint64 {
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return x ^ x>>31
 }
 
 // FreeNames returns the names of the owner's first count slots that no Pod holds, in the order of the slots. A Pod
