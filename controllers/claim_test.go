@@ -57,8 +57,8 @@ func TestDoNotAdoptOrCreateIfBeingDeletedRace(t *testing.T) {
 	h := newHarness(t, owner, wrappers.MakePod("ns", "a").Label("app", "web").Obj())
 	// The cache does not know of the deletion yet.
 	h.cache(t, makeOwner("web").Replicas(2).Obj())
-	if _, err := h.reconcile(t, owner); err == nil || !strings.Contains(err.Error(), "has been deleted") {
-		t.Errorf("Reconcile returned %v, want that the owner has been deleted", err)
+	if _, err := h.reconcile(t, owner); err == nil || !strings.Contains(err.Error(), "was deleted at") {
+		t.Errorf("Reconcile returned %v, want that the owner was deleted", err)
 	}
 	h.checkCalls(t, "with a cache that lags behind", map[string]int{})
 }

@@ -36,7 +36,7 @@ func TestSlowStartBatch(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			var calls atomic.Int64
-			tried, err := slowStart(tc.count, func(int) error {
+			tried, err := slowStartBatch(tc.count, func(int) error {
 				if calls.Add(1) > int64(tc.limit) {
 					return errFake
 				}
@@ -240,7 +240,7 @@ func TestPlanIsLogged(t *testing.T) {
 	}{
 		"too few": {replicas: 5, want: []string{`"msg"="Too few replicas" "need"=5 "creating"=3`}},
 		"too many": {replicas: 1, want: []string{
-			`"msg"="Too many replicas" "need"=1 "deleting"=1`, `"msg"="Deleting pod" "pod"={"name":"`,
+			`"msg"="Too many replicas" "need"=1 "deleting"=1`, `"msg"="Deleting pod" "pod"={"name"="`,
 		}},
 		"enough": {replicas: 2},
 	}

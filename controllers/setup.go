@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package controllers reconciles TeachingReplicaSets. It holds what talks to the API server; what decides is in
-// controllers/replicas and has no client.
+// Package controllers reconciles TeachingReplicaSets. It contains the code that talks to the API server; the code that
+// decides is in controllers/replicas and has no client.
 package controllers
 
 import (
@@ -20,10 +20,10 @@ import (
 
 	podtrailv1alpha1 "podtrail.dev/podtrail/api/v1alpha1"
 	"podtrail.dev/podtrail/controllers/expectations"
-	"podtrail.dev/podtrail/controllers/records"
+	"podtrail.dev/podtrail/controllers/tracing"
 )
 
-// Name is the controller's name: in logs, metrics and events, and as the field manager of its writes.
+// Name is the controller's name in logs, metrics and events, and the field manager of its writes.
 const Name = "teachingreplicaset"
 
 // defaultWorkers is kube-controller-manager's --concurrent-replicaset-syncs.
@@ -35,23 +35,23 @@ const (
 	lastRetry  = 1000 * time.Second
 )
 
-// Options are what the manager's flags decide.
+// Options configure the controller.
 type Options struct {
-	// MaxConcurrentReconciles is how many objects are reconciled at the same time; one object never is twice.
-	// 0 means 5, as in kube-controller-manager.
+	// MaxConcurrentReconciles is how many objects are reconciled at the same time; a single object is never reconciled
+	// twice at the same time. 0 means 5, as in kube-controller-manager.
 	MaxConcurrentReconciles int
-	// Expectations is where the controller remembers what it wrote and has not yet seen; nil makes a store of its own.
+	// Expectations is where the controller remembers the writes that its cache does not show yet; nil makes a new store.
 	Expectations *expectations.Store
-	// Tracer makes a span of each reconcile: what asked for it, what it saw, decided and wrote; nil makes none. For the
-	// Audit-IDs of the writes the manager's rest.Config must have been wrapped with records.Transport.
+	// Tracer makes a span of each reconcile: its triggers, what it saw, decided and wrote; nil makes none. The Audit-IDs of
+	// the writes are in it only if the manager's rest.Config was wrapped with tracing.Transport.
 	Tracer trace.Tracer
 }
 
-// SetupWithManager registers the indexes, the watches and the reconciler. The manager's cache should be made with
+// SetupWithManager registers the indexes, the watches and the reconciler. The manager's cache should be configured with
 // CacheByObject and must not be split by namespace.
 func SetupWithManager(mgr ctrl.Manager, o Options) error {
 	if o.MaxConcurrentReconciles < 0 {
-		return fmt.Errorf("MaxConcurrentReconciles is %d; give 1 or more, or 0 for %d",
+		return fmt.Errorf("MaxConcurrentReconciles is %d; set 1 or more, or 0 for %d",
 			o.MaxConcurrentReconciles, defaultWorkers)
 	}
 	if o.MaxConcurrentReconciles == 0 {
@@ -64,7 +64,7 @@ func SetupWithManager(mgr ctrl.Manager, o Options) error {
 	if o.Expectations == nil {
 		o.Expectations = expectations.New(clock.RealClock{})
 	}
-	recorder, alarms := records.New(Name, o.Tracer, clock.RealClock{}), &alarm{}
+	tracer, alarms := tracing.New(Name, o.Tracer, clock.RealClock{}), &alarm{}
 	r := &Reconciler{
 		client:       mgr.GetClient(),
 		live:         mgr.GetAPIReader(),
@@ -73,9 +73,9 @@ func SetupWithManager(mgr ctrl.Manager, o Options) error {
 		events:       mgr.GetEventRecorder(Name + "-controller"),
 		clock:        clock.RealClock{},
 		wake:         alarms.set,
-		records:      recorder,
+		tracer:       tracer,
 	}
-	w := &watcher{view: r.view, expectations: r.expectations, records: recorder}
+	w := &watcher{view: r.view, expectations: r.expectations, tracer: tracer}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named(Name).
 		Watches(&podtrailv1alpha1.TeachingReplicaSet{}, w.ownerHandler()).

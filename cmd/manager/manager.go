@@ -18,7 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/webhook"
 
 	"podtrail.dev/podtrail/controllers"
-	"podtrail.dev/podtrail/controllers/records"
+	"podtrail.dev/podtrail/controllers/tracing"
 	"podtrail.dev/podtrail/telemetry/serve"
 	"podtrail.dev/podtrail/telemetry/spans"
 	"podtrail.dev/podtrail/trail/source"
@@ -39,7 +39,7 @@ func newReporting(ctx context.Context, cfg *rest.Config, o options) (*spans.Prov
 		return nil, nil, fmt.Errorf("setting up the reports of reconciles: %w", err)
 	}
 	if provider != nil {
-		cfg.Wrap(records.Transport)
+		cfg.Wrap(tracing.Transport)
 	}
 	return provider, kept, nil
 }

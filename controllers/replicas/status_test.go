@@ -49,7 +49,7 @@ func TestCalculateStatus(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			got := Status(observe(t, tc.owner), tc.active, tc.terminating, Outcome{})
+			got := CalculateStatus(observe(t, tc.owner), tc.active, tc.terminating, Outcome{})
 			want := podtrailv1alpha1.TeachingReplicaSetStatus{
 				Replicas: tc.want.Replicas, FullyLabeledReplicas: tc.want.Labeled, ReadyReplicas: tc.want.Ready,
 				AvailableReplicas: tc.want.Available, TerminatingReplicas: ptr.To(tc.want.Terminating),
@@ -96,7 +96,7 @@ func TestCalculateStatusConditions(t *testing.T) {
 			owner := wrappers.MakeTeachingReplicaSet("ns", "web").Generation(3).
 				Status(podtrailv1alpha1.TeachingReplicaSetStatus{Conditions: tc.conditions}).Obj()
 			kept := owner.DeepCopy()
-			got := Status(observe(t, owner), nil, nil, tc.outcome)
+			got := CalculateStatus(observe(t, owner), nil, nil, tc.outcome)
 			if diff := cmp.Diff(tc.want, got.Conditions, equateEmpty); diff != "" {
 				t.Errorf("Conditions differ (-want +got):\n%s", diff)
 			}
