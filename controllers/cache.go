@@ -117,8 +117,8 @@ func (v *view) owner(name types.NamespacedName) (*podtrailv1alpha1.TeachingRepli
 }
 
 // podsFor returns the Pods that owner controls and the orphans of its namespace. Mirrors FilterPodsByOwner in
-// controller_utils.go, but reads the orphans first: a Pod that is adopted between the two reads is in both, and is returned
-// once. Upstream's order would miss it, and the pass would create another.
+// controller_utils.go, but reads the orphans first: a Pod that is adopted between the two reads is in both, and is
+// returned once. Upstream's order would miss it, and the pass would create another.
 func (v *view) podsFor(owner *podtrailv1alpha1.TeachingReplicaSet) ([]*corev1.Pod, error) {
 	orphans, err := v.podsOf(orphanKey(owner.Namespace))
 	if err != nil {
@@ -178,8 +178,8 @@ func (v *view) siblings(owner *podtrailv1alpha1.TeachingReplicaSet) ([]*podtrail
 	return siblings, nil
 }
 
-// relatedPods returns the Pods of all siblings. Mirrors getIndirectlyRelatedPods in replica_set.go, but returns the Pods
-// that the siblings control, and not those that they select.
+// relatedPods returns the Pods of all siblings. Mirrors getIndirectlyRelatedPods in replica_set.go, but returns the
+// Pods that the siblings control, and not those that they select.
 func (v *view) relatedPods(owner *podtrailv1alpha1.TeachingReplicaSet) ([]*corev1.Pod, error) {
 	siblings, err := v.siblings(owner)
 	if err != nil {
@@ -217,9 +217,9 @@ func (v *view) selecting(pod client.Object) []*podtrailv1alpha1.TeachingReplicaS
 	return owners
 }
 
-// nameTaken returns a function that reports whether a Pod holds a name. The cache may have moved on since owner's Pods were
-// listed, and the count and the names must be of the same state. So a Pod of owner that is not in listed does not hold its
-// name here: its creation is answered with AlreadyExists, and it counts, instead of another Pod being created.
+// nameTaken returns a function that reports whether a Pod holds a name. The cache may have moved on since owner's Pods
+// were listed, and the count and the names must be of the same state. So a Pod of owner that is not in listed does not
+// hold its name here: its creation is answered with AlreadyExists, and it counts, instead of another Pod being created.
 func (v *view) nameTaken(owner *podtrailv1alpha1.TeachingReplicaSet, listed []*corev1.Pod) func(string) bool {
 	known := sync.OnceValue(func() sets.Set[string] {
 		names := sets.New[string]()

@@ -23,8 +23,8 @@ import (
 	"podtrail.dev/podtrail/controllers/tracing"
 )
 
-// claimPods adopts the Pods in claims.Adopt and releases those in claims.Release. It returns the active Pods, the adopted
-// ones included. Mirrors ClaimPods in controller_ref_manager.go.
+// claimPods adopts the Pods in claims.Adopt and releases those in claims.Release. It returns the active Pods, the
+// adopted ones included. Mirrors ClaimPods in controller_ref_manager.go.
 func (r *Reconciler) claimPods(ctx context.Context, owner *podtrailv1alpha1.TeachingReplicaSet, claims *replicas.Claims) ([]*corev1.Pod, error) {
 	active := slices.Clone(claims.Active)
 	// The owner is read from the API server once, before the first adoption: the cache may not show yet that it is being
@@ -64,8 +64,8 @@ func (r *Reconciler) recheckDeletionTimestamp(ctx context.Context, owner *podtra
 	return nil
 }
 
-// adoptPod makes owner the controller of an orphan. It returns false and no error if the Pod is gone. Mirrors AdoptPod in
-// controller_ref_manager.go.
+// adoptPod makes owner the controller of an orphan. It returns false and no error if the Pod is gone. Mirrors AdoptPod
+// in controller_ref_manager.go.
 func (r *Reconciler) adoptPod(ctx context.Context, owner *podtrailv1alpha1.TeachingReplicaSet, pod *corev1.Pod, canAdopt func() error) (bool, error) {
 	if err := canAdopt(); err != nil {
 		return false, fmt.Errorf("adopting Pod %s: %w", pod.Name, err)
@@ -101,8 +101,8 @@ func (r *Reconciler) releasePod(ctx context.Context, owner *podtrailv1alpha1.Tea
 	return fmt.Errorf("releasing Pod %s: %w", pod.Name, err)
 }
 
-// patchPod sends a strategic merge patch of the ownerReferences. It includes the Pod's UID, so the API server refuses it
-// for another Pod with the same name.
+// patchPod sends a strategic merge patch of the ownerReferences. It includes the Pod's UID, so the API server refuses
+// it for another Pod with the same name.
 func (r *Reconciler) patchPod(ctx context.Context, owner *podtrailv1alpha1.TeachingReplicaSet, pod *corev1.Pod, references []any) error {
 	patch, err := json.Marshal(map[string]any{
 		"metadata": map[string]any{"uid": pod.UID, "ownerReferences": references},

@@ -63,8 +63,8 @@ func TestDoNotAdoptOrCreateIfBeingDeletedRace(t *testing.T) {
 	h.checkCalls(t, "with a cache that lags behind", map[string]int{})
 }
 
-// TestOwnerMadeAgain checks that an owner which the cache still has and whose name is another's by now adopts nothing.
-func TestOwnerMadeAgain(t *testing.T) {
+// TestOwnerRecreated checks that an owner which the cache still has and whose name is another's by now adopts nothing.
+func TestOwnerRecreated(t *testing.T) {
 	h := newHarness(t, makeOwner("web").UID("second").Obj(), wrappers.MakePod("ns", "a").Label("app", "web").Obj())
 	first := makeOwner("web").UID("first").Obj()
 	h.cache(t, first)

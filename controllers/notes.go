@@ -21,8 +21,8 @@ const (
 	eventDeleted = "Deleted"
 )
 
-// noteVersions notes how far the caches have come, and which writes for the object of that name they have not yet shown.
-// It must be called before CaughtUp, which forgets the writes that they have.
+// noteVersions notes how far the caches have come, and which writes for the object of that name they have not yet
+// shown. It must be called before CaughtUp, which forgets the writes that they have.
 func (r *Reconciler) noteVersions(pass *tracing.Pass, name types.NamespacedName) {
 	pass.Note(func() []attribute.KeyValue {
 		attributes := []attribute.KeyValue{

@@ -144,7 +144,8 @@ func (r *Reconciler) observe(owner *podtrailv1alpha1.TeachingReplicaSet) (*repli
 	}, nil
 }
 
-// nextPass returns the delay until the object needs another pass although no event calls for one, or 0 if it needs none.
+// nextPass returns the delay until the object needs another pass although no event calls for one, or 0 if it needs
+// none.
 func nextPass(plan replicas.Plan, outdated bool, available time.Duration) time.Duration {
 	next := available
 	sooner := func(wait time.Duration) {

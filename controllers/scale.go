@@ -40,15 +40,15 @@ const maxParallelDeletions = 64
 // errOutdated reports that the plan is out of date. It is no failure and makes no event; the next pass plans again.
 var errOutdated = errors.New("the plan is out of date")
 
-// errNameHeld reports that a Pod that is not one of the owner's active Pods holds a slot's name, and that the cache did not
-// show it when the plan was made. The next pass waits until the cache does, and takes another slot.
+// errNameHeld reports that a Pod that is not one of the owner's active Pods holds a slot's name, and that the cache did
+// not show it when the plan was made. The next pass waits until the cache does, and takes another slot.
 var errNameHeld = fmt.Errorf("%w: a Pod that does not count holds the slot's name", errOutdated)
 
 // errSuperseded reports that the owner has changed since the plan was made.
 var errSuperseded = fmt.Errorf("%w: the object has changed", errOutdated)
 
-// manageReplicas carries the plan out. It returns the Pods that it created, and the first error. Mirrors manageReplicas in
-// replica_set.go, down to the log messages.
+// manageReplicas carries the plan out. It returns the Pods that it created, and the first error. Mirrors manageReplicas
+// in replica_set.go, down to the log messages.
 func (r *Reconciler) manageReplicas(ctx context.Context, owner *podtrailv1alpha1.TeachingReplicaSet, plan replicas.Plan) ([]*corev1.Pod, error) {
 	log := ctrl.LoggerFrom(ctx).V(2)
 	if len(plan.Create) > 0 {
@@ -80,8 +80,8 @@ func (r *Reconciler) createPods(ctx context.Context, owner *podtrailv1alpha1.Tea
 }
 
 // createPod creates the Pod of one slot. The slot's name makes this idempotent: if an earlier attempt succeeded and its
-// answer was lost, or another replica of this manager was faster, the API server answers AlreadyExists and the Pod counts
-// as created. createPod returns no Pod and no error if the namespace is being deleted.
+// answer was lost, or another replica of this manager was faster, the API server answers AlreadyExists and the Pod
+// counts as created. createPod returns no Pod and no error if the namespace is being deleted.
 func (r *Reconciler) createPod(ctx context.Context, owner *podtrailv1alpha1.TeachingReplicaSet, name string) (*corev1.Pod, error) {
 	ctx = tracing.AboutPod(ctx, name)
 	pod, err := r.newPod(owner, name)
@@ -114,8 +114,8 @@ func (r *Reconciler) createPod(ctx context.Context, owner *podtrailv1alpha1.Teac
 	return nil, fmt.Errorf("creating Pod %s: %w", name, err)
 }
 
-// newPod returns the Pod of a slot to create, or errSuperseded if the cache shows by now that the plan no longer holds. A
-// pass can take long, if it creates many Pods or the API server is slow, and it can still drop what it has not sent.
+// newPod returns the Pod of a slot to create, or errSuperseded if the cache shows by now that the plan no longer holds.
+// A pass can take long, if it creates many Pods or the API server is slow, and it can still drop what it has not sent.
 func (r *Reconciler) newPod(owner *podtrailv1alpha1.TeachingReplicaSet, name string) (*corev1.Pod, error) {
 	if r.superseded(owner) {
 		return nil, errSuperseded
@@ -123,16 +123,16 @@ func (r *Reconciler) newPod(owner *podtrailv1alpha1.TeachingReplicaSet, name str
 	return replicas.NewPod(owner, name)
 }
 
-// superseded reports whether owner has been changed, deleted or recreated since it was read. Upstream always carries the
-// whole plan out.
+// superseded reports whether owner has been changed, deleted or recreated since it was read. Upstream always carries
+// the whole plan out.
 func (r *Reconciler) superseded(owner *podtrailv1alpha1.TeachingReplicaSet) bool {
 	now, exists := r.view.owner(client.ObjectKeyFromObject(owner))
 	return !exists || now.UID != owner.UID || now.Generation != owner.Generation
 }
 
-// answerLost reports whether the Pod may exist although its creation returned err: the API server did not refuse it, or it
-// answered that it failed, as it also does if it times out after the write. The next pass must then try the same name,
-// because by then another slot may be the lowest free one.
+// answerLost reports whether the Pod may exist although its creation returned err: the API server did not refuse it, or
+// it answered that it failed, as it also does if it times out after the write. The next pass must then try the same
+// name, because by then another slot may be the lowest free one.
 func answerLost(err error) bool {
 	if errors.Is(err, errNameHeld) {
 		return false
@@ -174,8 +174,9 @@ func (r *Reconciler) deletePods(ctx context.Context, owner *podtrailv1alpha1.Tea
 	})
 }
 
-// deletePod deletes a Pod by name and UID. Upstream's DeletePod passes only the name; here names are reused, so another Pod
-// that has the name by now must not be deleted. A Pod that is gone, or whose name another Pod has, counts as deleted.
+// deletePod deletes a Pod by name and UID. Upstream's DeletePod passes only the name; here names are reused, so another
+// Pod that has the name by now must not be deleted. A Pod that is gone, or whose name another Pod has, counts as
+// deleted.
 func (r *Reconciler) deletePod(ctx context.Context, owner *podtrailv1alpha1.TeachingReplicaSet, pod *corev1.Pod) error {
 	if r.superseded(owner) {
 		r.expectations.DeletionObserved(identity(owner), pod.UID)
@@ -206,10 +207,10 @@ func (r *Reconciler) warn(owner *podtrailv1alpha1.TeachingReplicaSet, reason, ac
 		what+"%s", replicas.Truncate(err.Error(), maxNote-len(what)))
 }
 
-// slowStartBatch calls fn with 0 to count-1, in batches of 1, 2, 4 and so on. The calls of one batch run at the same time.
-// It stops after a batch with a failure: what refuses one Pod, a quota for example, usually refuses all, and neither the
-// API server nor the events should see hundreds of them. It returns the number of calls made and the first error. Mirrors
-// slowStartBatch in replica_set.go.
+// slowStartBatch calls fn with 0 to count-1, in batches of 1, 2, 4 and so on. The calls of one batch run at the same
+// time. It stops after a batch with a failure: what refuses one Pod, a quota for example, usually refuses all, and
+// neither the API server nor the events should see hundreds of them. It returns the number of calls made and the first
+// error. Mirrors slowStartBatch in replica_set.go.
 func slowStartBatch(count int, fn func(i int) error) (tried int, err error) {
 	for _, batch := range batches(count) {
 		first := tried
@@ -232,8 +233,8 @@ func batches(count int) []int {
 	return sizes
 }
 
-// inParallel calls fn with 0 to count-1, at most limit at the same time, waits for all calls and returns the first error.
-// A failure does not stop the other calls.
+// inParallel calls fn with 0 to count-1, at most limit at the same time, waits for all calls and returns the first
+// error. A failure does not stop the other calls.
 func inParallel(count, limit int, fn func(i int) error) error {
 	var calls errgroup.Group
 	calls.SetLimit(limit)

@@ -156,7 +156,7 @@ func TestSuperseded(t *testing.T) {
 			change:   func(o *podtrailv1alpha1.TeachingReplicaSet) { o.Generation++ },
 			want:     map[string]int{"create": 1},
 		},
-		"created until it is made again": {
+		"created until it is recreated": {
 			replicas: 100,
 			change:   func(o *podtrailv1alpha1.TeachingReplicaSet) { o.UID = "another" },
 			want:     map[string]int{"create": 1},
@@ -231,8 +231,8 @@ func TestFailuresThatAreNone(t *testing.T) {
 	}
 }
 
-// TestPlanIsLogged checks that a pass says at V(2), in upstream's words, what it is about to do, and nothing if that is
-// nothing.
+// TestPlanIsLogged checks that a pass logs at V(2), in upstream's words, what it is about to do, and logs nothing if
+// there is nothing to do.
 func TestPlanIsLogged(t *testing.T) {
 	tests := map[string]struct {
 		replicas int32

@@ -42,8 +42,8 @@ type Options struct {
 	MaxConcurrentReconciles int
 	// Expectations is where the controller remembers the writes that its cache does not show yet; nil makes a new store.
 	Expectations *expectations.Store
-	// Tracer makes a span of each reconcile: its triggers, what it saw, decided and wrote; nil makes none. The Audit-IDs of
-	// the writes are in it only if the manager's rest.Config was wrapped with tracing.Transport.
+	// Tracer makes a span of each reconcile: its triggers, what it saw, decided and wrote; nil makes none. The Audit-IDs
+	// of the writes are in it only if the manager's rest.Config was wrapped with tracing.Transport.
 	Tracer trace.Tracer
 }
 
@@ -85,10 +85,10 @@ func SetupWithManager(mgr ctrl.Manager, o Options) error {
 		Complete(r)
 }
 
-// queueOptions selects client-go's queue. The priority queue of controller-runtime v0.24, its default, can deadlock when
-// it is shut down (controller-runtime#3538), so that a manager does not end, or ends only after its whole grace period
-// while it still renews its Lease. The fix (#3540) is in v0.25, which needs Kubernetes 1.37; once that is what is built
-// against, remove this function. See docs/decisions/0035-no-priority-queue.md.
+// queueOptions selects client-go's queue. The priority queue of controller-runtime v0.24, its default, can deadlock
+// when it is shut down (controller-runtime#3538), so that a manager does not end, or ends only after its whole grace
+// period while it still renews its Lease. The fix (#3540) is in v0.25, which needs Kubernetes 1.37; once that is what
+// is built against, remove this function. See docs/decisions/0035-no-priority-queue.md.
 func queueOptions(workers int) controller.Options {
 	return controller.Options{
 		MaxConcurrentReconciles: workers,

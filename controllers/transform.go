@@ -9,15 +9,16 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// CacheByObject configures how the manager's cache stores the objects that this controller reads: of a Pod only the fields
-// that it uses. Pass it as cache.Options.ByObject to the manager. Never write a Pod from such a cache back as a whole.
+// CacheByObject configures how the manager's cache stores the objects that this controller reads: of a Pod only the
+// fields that it uses. Pass it as cache.Options.ByObject to the manager. Never write a Pod from such a cache back as a
+// whole.
 func CacheByObject() map[client.Object]cache.ByObject {
 	return map[client.Object]cache.ByObject{&corev1.Pod{}: {Transform: trimPod}}
 }
 
-// trimPod reduces a Pod to the fields that claim, rank and status read. A Pod whose controller is not a TeachingReplicaSet
-// is reduced to its identity: it matters only because it holds its name. If it becomes an orphan, that update brings the
-// other fields back.
+// trimPod reduces a Pod to the fields that claim, rank and status read. A Pod whose controller is not a
+// TeachingReplicaSet is reduced to its identity: it matters only because it holds its name. If it becomes an orphan,
+// that update brings the other fields back.
 func trimPod(obj any) (any, error) {
 	pod, ok := obj.(*corev1.Pod)
 	if !ok {

@@ -22,15 +22,15 @@ import (
 	"podtrail.dev/podtrail/controllers/tracing"
 )
 
-// statusDelay is how long the controller collects Pods that become ready, or unready, before it writes one status for all.
-// Upstream makes a pass for each, so up to one write for each Pod while many start.
+// statusDelay is how long the controller collects Pods that become ready, or unready, before it writes one status for
+// all. Upstream makes a pass for each, so up to one write for each Pod while many start.
 const statusDelay = 200 * time.Millisecond
 
 type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 
 // watcher turns the informers' events into observed expectations and queued passes. Mirrors addRS to deletePod in
-// replica_set.go. controller-runtime unwraps tombstones, so a deletion that the watch missed arrives with the last known
-// state of the object.
+// replica_set.go. controller-runtime unwraps tombstones, so a deletion that the watch missed arrives with the last
+// known state of the object.
 type watcher struct {
 	view         *view
 	expectations *expectations.Store
@@ -110,7 +110,8 @@ func sameController(a, b client.Object) bool {
 	return equality.Semantic.DeepEqual(metav1.GetControllerOfNoCopy(a), metav1.GetControllerOfNoCopy(b))
 }
 
-// podChanged queues the owner that lost the Pod and the owner that has it now, or, for an orphan, those that might adopt it.
+// podChanged queues the owner that lost the Pod and the owner that has it now, or, for an orphan, those that might
+// adopt it.
 func (w *watcher) podChanged(old, updated client.Object, labelsChanged bool, q queue) {
 	oldRef, ref := metav1.GetControllerOfNoCopy(old), metav1.GetControllerOfNoCopy(updated)
 	refChanged := !sameController(old, updated)
@@ -141,8 +142,8 @@ func (w *watcher) podDeleted(pod client.Object, q queue) {
 	}
 }
 
-// resolve returns the TeachingReplicaSet that a controller reference names, or nil if there is none. Its UID must be the
-// reference's, because another object may have that name by now. Mirrors resolveControllerRef in replica_set.go.
+// resolve returns the TeachingReplicaSet that a controller reference names, or nil if there is none. Its UID must be
+// the reference's, because another object may have that name by now. Mirrors resolveControllerRef in replica_set.go.
 func (w *watcher) resolve(namespace string, ref *metav1.OwnerReference) *podtrailv1alpha1.TeachingReplicaSet {
 	if !isOwnKind(ref) {
 		return nil
@@ -178,15 +179,17 @@ func (w *watcher) enqueue(q queue, owner client.Object, event string, pod client
 	w.enqueueAfter(q, owner, event, pod, 0)
 }
 
-// enqueueAfter queues a pass after a delay. The queue keeps the earliest of several, so later events do not extend a delay.
+// enqueueAfter queues a pass after a delay. The queue keeps the earliest of several, so later events do not extend a
+// delay.
 func (w *watcher) enqueueAfter(q queue, owner client.Object, event string, pod client.Object, delay time.Duration) {
 	w.noteTrigger(owner, event, "Pod", pod)
 	q.AddAfter(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(owner)}, delay)
 }
 
 // ownerDelay returns how long the pass that an update of an owner causes may wait. An update that changes only how many
-// Pods are ready is usually the echo of a status that this controller wrote. While Pods become ready, a pass at once would
-// write the next status before statusDelay is over. A pass that was put off until this echo arrives does not wait longer.
+// Pods are ready is usually the echo of a status that this controller wrote. While Pods become ready, a pass at once
+// would write the next status before statusDelay is over. A pass that was put off until this echo arrives does not wait
+// longer.
 func (w *watcher) ownerDelay(old, updated client.Object) time.Duration {
 	before, ok := old.(*podtrailv1alpha1.TeachingReplicaSet)
 	if !ok || w.expectations.PutOff(client.ObjectKeyFromObject(updated)) {

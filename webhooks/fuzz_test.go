@@ -26,11 +26,9 @@ type recorder struct{ *httptest.ResponseRecorder }
 
 func (recorder) SetReadDeadline(time.Time) error { return nil }
 
-// FuzzAdmissionReview sends bytes to every handler, as whoever reaches the port
-// may. Whatever they are, the answer is an AdmissionReview that refuses with a
-// reason, or allows with a patch that fits and leaves nothing for a second one.
-// The seeds are the cases of test/admission and some that are cut or bent;
-// `make fuzz-admission` goes on from there.
+// FuzzAdmissionReview sends bytes to every handler, as whoever reaches the port may. Whatever they are, the answer is
+// an AdmissionReview that refuses with a reason, or allows with a patch that fits and leaves nothing for a second one.
+// The seeds are the cases of test/admission and some that are cut or bent; `make fuzz-admission` goes on from there.
 func FuzzAdmissionReview(f *testing.F) {
 	logf.SetLogger(logr.Discard())
 	handlers, err := Handlers(testOptions)

@@ -17,16 +17,16 @@ import (
 	"podtrail.dev/podtrail/webhooks/verdict"
 )
 
-// readTimeout bounds how long a request's body may take to arrive. The API server waits 3 s in total; controller-runtime
-// bounds the time for the headers only.
+// readTimeout bounds how long a request's body may take to arrive. The API server waits 3 s in total;
+// controller-runtime bounds the time for the headers only.
 const readTimeout = 5 * time.Second
 
-// maxBody is the largest body that is read, in bytes. It is controller-runtime's own limit, which allows for two objects of
-// 3 MiB each.
+// maxBody is the largest body that is read, in bytes. It is controller-runtime's own limit, which allows for two
+// objects of 3 MiB each.
 const maxBody = 7 << 20
 
-// guard refuses requests that the API server never sends, such as a stream of unknown length, before it reads their body.
-// It also keeps a slow client from occupying a connection and a goroutine.
+// guard refuses requests that the API server never sends, such as a stream of unknown length, before it reads their
+// body. It also keeps a slow client from occupying a connection and a goroutine.
 func guard(next http.Handler, timeout time.Duration) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch contentType := r.Header.Get("Content-Type"); {

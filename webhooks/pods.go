@@ -49,8 +49,8 @@ func (h podDefaulter) Handle(ctx context.Context, req admission.Request) admissi
 	return mutated(d)
 }
 
-// podValidator serves validate.pods.podtrail.dev, for Pods and for their subresources ephemeralcontainers and resize, whose
-// object is the whole Pod.
+// podValidator serves validate.pods.podtrail.dev, for Pods and for their subresources ephemeralcontainers and resize,
+// whose object is the whole Pod.
 type podValidator struct {
 	exempt exemptNamespaces
 }
@@ -82,14 +82,14 @@ func (h podValidator) Handle(ctx context.Context, req admission.Request) admissi
 	return validated(d)
 }
 
-// exemptNamespaces are never touched, even if they are labelled. The webhook configurations exclude them too; this is the
-// second safeguard.
+// exemptNamespaces are never touched, even if they are labelled. The webhook configurations exclude them too; this is
+// the second safeguard.
 type exemptNamespaces []string
 
 func (e exemptNamespaces) has(namespace string) bool { return slices.Contains(e, namespace) }
 
-// checkKind returns an error if the request is about another kind, or about none, unless its namespace is exempt. Such a
-// request must not pass as "not about Pods, so allowed".
+// checkKind returns an error if the request is about another kind, or about none, unless its namespace is exempt. Such
+// a request must not pass as "not about Pods, so allowed".
 func checkKind(req admission.Request, want metav1.GroupVersionKind, exempt exemptNamespaces) error {
 	if exempt.has(req.Namespace) {
 		return nil

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package webhooks serves the decisions of packages mutation and validation as admission webhooks. The configurations that
-// send requests here are in config/webhook.
+// Package webhooks serves the decisions of packages mutation and validation as admission webhooks. The configurations
+// that send requests here are in config/webhook.
 package webhooks
 
 import (
@@ -56,7 +56,8 @@ func (o Options) validate() error {
 	return errors.Join(errs...)
 }
 
-// SetupWithManager registers the webhooks with the manager's webhook server, which runs on every replica, leader or not.
+// SetupWithManager registers the webhooks with the manager's webhook server, which runs on every replica, leader or
+// not.
 func SetupWithManager(mgr ctrl.Manager, o Options) error {
 	o.Reader = mgr.GetCache()
 	// If the first request started the informer, it would have to wait until the cache is filled.

@@ -38,8 +38,8 @@ func (teachingReplicaSetDefaulter) Handle(ctx context.Context, req admission.Req
 	return mutated(d)
 }
 
-// readTimeLimit bounds how long an answer waits for the other objects of the namespace. They are used only for warnings, so
-// they are not worth a delayed request. A cache answers at once, except while it is being filled.
+// readTimeLimit bounds how long an answer waits for the other objects of the namespace. They are used only for
+// warnings, so they are not worth a delayed request. A cache answers at once, except while it is being filled.
 const readTimeLimit = 250 * time.Millisecond
 
 // teachingReplicaSetValidator serves validate.teachingreplicasets.podtrail.dev.

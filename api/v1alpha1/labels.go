@@ -13,9 +13,9 @@ const (
 	// InjectedAnnotationKey on a Pod holds, as JSON, what the mutating webhook changed and which version of it did so.
 	InjectedAnnotationKey = "podtrail.dev/injected"
 
-	// RecordingLabelKey on a Namespace, with the value RecordingEnabled, lets the recorder keep the values that etcd stores
-	// for the namespace's objects, redacted. Without it the recorder keeps only keys, revisions, sizes and first bytes.
-	// It is independent of AdmissionLabelKey, because who wants to look into etcd need not want the webhooks.
+	// RecordingLabelKey on a Namespace, with the value RecordingEnabled, lets the recorder keep the values that etcd
+	// stores for the namespace's objects, redacted. Without it the recorder keeps only keys, revisions, sizes and first
+	// bytes. It is independent of AdmissionLabelKey, because who wants to look into etcd need not want the webhooks.
 	RecordingLabelKey = "podtrail.dev/recording"
 	RecordingEnabled  = "enabled"
 
@@ -29,8 +29,8 @@ const (
 	HoldAtAnnotationKey = "podtrail.dev/hold-at"
 	HoldAtPermit        = "permit"
 
-	// RecorderOfLabelKey on a recorder's Pod tells the recorders of control planes, which have the audit log and etcd, from
-	// those of other nodes.
+	// RecorderOfLabelKey on a recorder's Pod distinguishes the recorders of control planes, which have the audit log and
+	// etcd, from those of other nodes.
 	RecorderOfLabelKey     = "podtrail.dev/recorder-of"
 	RecorderOfControlPlane = "control-plane"
 	RecorderOfNode         = "node"

@@ -25,9 +25,9 @@ import (
 	"podtrail.dev/podtrail/webhooks/certs"
 )
 
-// newTracing returns the provider of the tracer for reconciles, and the records that this process keeps and serves. Requests
-// made with cfg then carry Audit-IDs of our own. The provider is nil, and nothing is kept, if there is neither memory for
-// records nor an OpenTelemetry collector.
+// newTracing returns the provider of the tracer for reconciles, and the records that this process keeps and serves.
+// Requests made with cfg then carry Audit-IDs of our own. The provider is nil, and nothing is kept, if there is neither
+// memory for records nor an OpenTelemetry collector.
 func newTracing(ctx context.Context, cfg *rest.Config, o options) (*spans.Provider, []serve.Source, error) {
 	options := spans.Options{Service: serviceName, Version: version, Log: ctrl.Log.WithName("telemetry")}
 	var kept []serve.Source
@@ -80,8 +80,8 @@ func hardenTLS(c *tls.Config) {
 	c.NextProtos = []string{"http/1.1"}
 }
 
-// addChecks adds the health checks: the manager is alive while the process answers, and ready once this replica serves a
-// certificate that the API server trusts.
+// addChecks adds the health checks: the manager is alive while the process answers, and ready once this replica serves
+// a certificate that the API server trusts.
 func addChecks(mgr manager.Manager, certificates *certs.Manager) error {
 	err := errors.Join(
 		mgr.AddHealthzCheck("ping", healthz.Ping),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package expectations remembers the writes of a controller that its cache does not show yet, so that the controller does
-// not act on a state that lacks its own actions.
+// Package expectations remembers the writes of a controller that its cache does not show yet, so that the controller
+// does not act on a state that lacks its own actions.
 //
 // It combines two mechanisms of Kubernetes. The first is UIDTrackingControllerExpectations in
 // pkg/controller/controller_utils.go: the creations and deletions that the watch has yet to show. Here each creation is
@@ -25,8 +25,8 @@ import (
 // controller_utils.go.
 const Timeout = 5 * time.Minute
 
-// Owner identifies whose expectations they are. A recreated object with the same name has another UID and starts without
-// expectations.
+// Owner identifies whose expectations they are. A recreated object with the same name has another UID and starts
+// without expectations.
 type Owner struct {
 	types.NamespacedName
 	UID types.UID
@@ -88,8 +88,8 @@ func (s *Store) expect(owner Owner, creations []string, deletions []types.UID) {
 	}
 }
 
-// Created records that the API server confirmed a creation at resourceVersion. The creation is expected until the cache has
-// reached that version.
+// Created records that the API server confirmed a creation at resourceVersion. The creation is expected until the cache
+// has reached that version.
 func (s *Store) Created(owner Owner, name string, pods Resource, resourceVersion string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -101,9 +101,9 @@ func (s *Store) Created(owner Owner, name string, pods Resource, resourceVersion
 	o.wrote(pods, resourceVersion)
 }
 
-// CreationFailed ends the wait for a creation that was not sent, was refused, or whose answer was lost. If the answer was
-// lost, also if a later attempt was refused, it is unknown whether the Pod exists until the Pod is seen, or created under
-// the same name.
+// CreationFailed ends the wait for a creation that was not sent, was refused, or whose answer was lost. If the answer
+// was lost, also if a later attempt was refused, it is unknown whether the Pod exists until the Pod is seen, or created
+// under the same name.
 func (s *Store) CreationFailed(owner Owner, name string, answerLost bool) {
 	s.observe(owner, func(o *owned) {
 		delete(o.creations, name)
@@ -139,8 +139,8 @@ func (s *Store) CreationObserved(owner Owner, name string) {
 	})
 }
 
-// DeletionObserved ends the wait for a deletion: the watch has shown it, or it will not happen. It may be called twice for
-// one deletion, for the deletionTimestamp and for the end of the object.
+// DeletionObserved ends the wait for a deletion: the watch has shown it, or it will not happen. It may be called twice
+// for one deletion, for the deletionTimestamp and for the end of the object.
 func (s *Store) DeletionObserved(owner Owner, uid types.UID) {
 	s.observe(owner, func(o *owned) { delete(o.deletions, uid) })
 }
@@ -166,11 +166,11 @@ func (e *Stale) Error() string {
 		e.Resource, e.Read, e.Written)
 }
 
-// CaughtUp returns nil if every cache has seen all writes for the owner with this name, or a *Stale for one that has not.
-// It takes a name because the owner must not be read from its cache before that cache has caught up. read returns the
-// newest resourceVersion of a cache, or "" if it is unknown; versions that cannot be compared do not keep an owner from
-// acting. If CaughtUp returns nil, it ends the wait for the creations that the API server confirmed: their Pods are in the
-// cache, or were deleted since.
+// CaughtUp returns nil if every cache has seen all writes for the owner with this name, or a *Stale for one that has
+// not. It takes a name because the owner must not be read from its cache before that cache has caught up. read returns
+// the newest resourceVersion of a cache, or "" if it is unknown; versions that cannot be compared do not keep an owner
+// from acting. If CaughtUp returns nil, it ends the wait for the creations that the API server confirmed: their Pods
+// are in the cache, or were deleted since.
 func (s *Store) CaughtUp(name types.NamespacedName, read func(Resource) string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -234,7 +234,8 @@ func (s *Store) Waiting(owner Owner) (creations []string, deletions []types.UID)
 	return creations, deletions
 }
 
-// Forget drops everything about the owner with this name. If uid is not empty, it does so only if the owner has that UID.
+// Forget drops everything about the owner with this name. If uid is not empty, it does so only if the owner has that
+// UID.
 func (s *Store) Forget(name types.NamespacedName, uid types.UID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

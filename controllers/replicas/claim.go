@@ -8,8 +8,8 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-// Claims holds the Pods that an owner saw, by what they are to it. Each Pod is in one list; each list keeps the order of
-// the observation.
+// Claims holds the Pods that an owner saw, by what they are to it. Each Pod is in one list; each list keeps the order
+// of the observation.
 type Claims struct {
 	// Active holds the active Pods that the owner controls and selects.
 	Active []*corev1.Pod

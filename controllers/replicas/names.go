@@ -24,10 +24,10 @@ const (
 	maxSlots = 1 << 20
 )
 
-// SlotName returns the name of the Pod in a slot of an owner: the owner's name and a suffix computed from its UID and the
-// slot. It looks like a name that the API server generates, but every process computes the same one, so the API server
-// refuses a repeated creation instead of carrying it out twice. No release may change the hash: one version can take over
-// from another while the answer to a creation is outstanding.
+// SlotName returns the name of the Pod in a slot of an owner: the owner's name and a suffix computed from its UID and
+// the slot. It looks like a name that the API server generates, but every process computes the same one, so the API
+// server refuses a repeated creation instead of carrying it out twice. No release may change the hash: one version can
+// take over from another while the answer to a creation is outstanding.
 func SlotName(ownerName string, ownerUID types.UID, slot int) string {
 	base := ownerName
 	if len(base) > maxBaseLength {
@@ -43,12 +43,12 @@ func SlotName(ownerName string, ownerUID types.UID, slot int) string {
 	return base + "-" + string(suffix)
 }
 
-// FreeNames returns the names of the owner's first count slots that no Pod holds, in the order of the slots. A terminating
-// or finished Pod still holds its name. Two slots of one owner may share a name, which is returned once. FreeNames returns
-// fewer than count names only if more than a million slots are taken.
+// FreeNames returns the names of the owner's first count slots that no Pod holds, in the order of the slots. A
+// terminating or finished Pod still holds its name. Two slots of one owner may share a name, which is returned once.
+// FreeNames returns fewer than count names only if more than a million slots are taken.
 //
-// The names in doubtful come first, if they are free: a Pod with such a name may exist without having been seen, and since
-// it was created a lower slot may have become free.
+// The names in doubtful come first, if they are free: a Pod with such a name may exist without having been seen, and
+// since it was created a lower slot may have become free.
 func FreeNames(owner *podtrailv1alpha1.TeachingReplicaSet, count int, taken func(name string) bool, doubtful ...string) []string {
 	names := make([]string, 0, count)
 	given := make(map[string]struct{}, count)

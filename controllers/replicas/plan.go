@@ -12,8 +12,8 @@ import (
 	podtrailv1alpha1 "podtrail.dev/podtrail/api/v1alpha1"
 )
 
-// Burst bounds the creations and the deletions of one pass. The next pass does the rest once these have been seen. Mirrors
-// BurstReplicas in replica_set.go.
+// Burst bounds the creations and the deletions of one pass. The next pass does the rest once these have been seen.
+// Mirrors BurstReplicas in replica_set.go.
 const Burst = 500
 
 // Observation is everything that one pass knows. The objects belong to the cache and must not be modified.

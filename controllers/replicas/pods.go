@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package replicas decides what a TeachingReplicaSet needs. It is pure: everything it knows comes in as arguments, the time
-// included, and its decisions are returned as data. It mirrors Kubernetes' pkg/controller/replicaset and
+// Package replicas decides what a TeachingReplicaSet needs. It is pure: everything it knows comes in as arguments, the
+// time included, and its decisions are returned as data. It mirrors Kubernetes' pkg/controller/replicaset and
 // pkg/controller/controller_utils.go. Functions that are stricter say so.
 package replicas
 
@@ -73,8 +73,8 @@ func readySince(pod *corev1.Pod) metav1.Time {
 var errNoLabels = errors.New("the template has no labels, so no selector could tell its Pods from others")
 
 // NewPod returns a Pod with the given name from the owner's template: it copies the labels, annotations, finalizers and
-// specification, and sets the owner as controller. Mirrors GetPodFromTemplate in controller_utils.go, which leaves the name
-// to the API server.
+// specification, and sets the owner as controller. Mirrors GetPodFromTemplate in controller_utils.go, which leaves the
+// name to the API server.
 func NewPod(owner *podtrailv1alpha1.TeachingReplicaSet, name string) (*corev1.Pod, error) {
 	template := &owner.Spec.Template
 	if len(template.Labels) == 0 {

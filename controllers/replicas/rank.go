@@ -75,8 +75,8 @@ func PodsToDelete(active, related []*corev1.Pod, count int, now time.Time) []Del
 	return deletions
 }
 
-// DeletionOrder returns all Pods in the order in which they would be deleted, each with the rule that places it before the
-// next. The last Pod has no rule.
+// DeletionOrder returns all Pods in the order in which they would be deleted, each with the rule that places it before
+// the next. The last Pod has no rule.
 func DeletionOrder(active, related []*corev1.Pod, now time.Time) []Deletion {
 	order := rank(active, related)
 	sort.Slice(order, func(i, j int) bool {
@@ -148,8 +148,8 @@ func goesFirst(a, b *ranked, now time.Time) (bool, Rule) {
 	return false, RuleNone
 }
 
-// later reports whether a's time is later than b's. It compares ages on a logarithmic scale, so that the order of Pods of
-// about the same age is that of their UIDs, which is practically random. A zero time is the latest.
+// later reports whether a's time is later than b's. It compares ages on a logarithmic scale, so that the order of Pods
+// of about the same age is that of their UIDs, which is practically random. A zero time is the latest.
 func later(a, b *ranked, timeA, timeB metav1.Time, now time.Time) bool {
 	if timeA.IsZero() || timeB.IsZero() {
 		return timeA.IsZero()
@@ -160,8 +160,8 @@ func later(a, b *ranked, timeA, timeB metav1.Time, now time.Time) bool {
 	return a.pod.UID < b.pod.UID
 }
 
-// logAge returns the integer part of the base-2 logarithm of the age in nanoseconds, or -1 for a time that is not in the
-// past.
+// logAge returns the integer part of the base-2 logarithm of the age in nanoseconds, or -1 for a time that is not in
+// the past.
 func logAge(t metav1.Time, now time.Time) int64 {
 	age := now.Sub(t.Time)
 	if age <= 0 {
@@ -181,8 +181,8 @@ func phaseOrder(pod *corev1.Pod) int {
 	}
 }
 
-// deletionCost returns the value of controller.kubernetes.io/pod-deletion-cost, or 0 if it is absent or not a number that
-// the API server would accept. Mirrors GetDeletionCostFromPodAnnotations in pkg/apis/core/helper.
+// deletionCost returns the value of controller.kubernetes.io/pod-deletion-cost, or 0 if it is absent or not a number
+// that the API server would accept. Mirrors GetDeletionCostFromPodAnnotations in pkg/apis/core/helper.
 func deletionCost(pod *corev1.Pod) int32 {
 	value, ok := pod.Annotations[corev1.PodDeletionCost]
 	if !ok || value == "" || value[0] == '+' || (value[0] == '0' && len(value) > 1) {

@@ -24,9 +24,9 @@ type Outcome struct {
 	Unknown bool
 }
 
-// CalculateStatus returns the status after a pass. Active are the Pods that the pass observed and those that it created;
-// the Pods that it deleted still count. Mirrors calculateStatus in replica_set_utils.go, which leaves new Pods to the next
-// pass and so needs two writes for each change.
+// CalculateStatus returns the status after a pass. Active are the Pods that the pass observed and those that it
+// created; the Pods that it deleted still count. Mirrors calculateStatus in replica_set_utils.go, which leaves new Pods
+// to the next pass and so needs two writes for each change.
 func CalculateStatus(o *Observation, active, terminating []*corev1.Pod, outcome Outcome) podtrailv1alpha1.TeachingReplicaSetStatus {
 	owner := o.Owner
 	status := podtrailv1alpha1.TeachingReplicaSetStatus{
@@ -52,8 +52,8 @@ func CalculateStatus(o *Observation, active, terminating []*corev1.Pod, outcome 
 	return status
 }
 
-// setFailure sets or removes the ReplicaFailure condition. A failure that continues for the same reason keeps its message
-// and time, so a message that differs each time does not cause a write each time.
+// setFailure sets or removes the ReplicaFailure condition. A failure that continues for the same reason keeps its
+// message and time, so a message that differs each time does not cause a write each time.
 func setFailure(status *podtrailv1alpha1.TeachingReplicaSetStatus, outcome Outcome, o *Observation) {
 	if outcome.Err == nil {
 		if !outcome.Unknown && outcome.Plan.Hold != HoldPending {
@@ -79,8 +79,8 @@ func setFailure(status *podtrailv1alpha1.TeachingReplicaSetStatus, outcome Outco
 	apimeta.SetStatusCondition(&status.Conditions, condition)
 }
 
-// InvalidStatus returns the status of an owner that cannot be reconciled until its specification changes: the counts stay
-// as they were.
+// InvalidStatus returns the status of an owner that cannot be reconciled until its specification changes: the counts
+// stay as they were.
 func InvalidStatus(owner *podtrailv1alpha1.TeachingReplicaSet, err error, now time.Time) podtrailv1alpha1.TeachingReplicaSetStatus {
 	status := *owner.Status.DeepCopy()
 	status.ObservedGeneration = owner.Generation
@@ -100,9 +100,9 @@ func StatusChanged(old, updated *podtrailv1alpha1.TeachingReplicaSetStatus) bool
 	return !equality.Semantic.DeepEqual(old, updated)
 }
 
-// NextAvailability returns the time until the next ready Pod has been ready for minReadySeconds, or 0 if no Pod is waiting.
-// Mirrors FindMinNextPodAvailabilityCheck in controller_utils.go. Called with the time that CalculateStatus used, it misses
-// no Pod that becomes available in between.
+// NextAvailability returns the time until the next ready Pod has been ready for minReadySeconds, or 0 if no Pod is
+// waiting. Mirrors FindMinNextPodAvailabilityCheck in controller_utils.go. Called with the time that CalculateStatus
+// used, it misses no Pod that becomes available in between.
 func NextAvailability(active []*corev1.Pod, minReadySeconds int32, now time.Time) time.Duration {
 	var next time.Duration
 	for _, pod := range active {

@@ -127,7 +127,7 @@ func TestNextAvailability(t *testing.T) {
 		"ready for ever":            {pods: []*corev1.Pod{ready(time.Hour)}, minReadySeconds: 10},
 		"ready just long enough":    {pods: []*corev1.Pod{ready(10 * time.Second)}, minReadySeconds: 10},
 		"the first of several":      {pods: []*corev1.Pod{ready(2 * time.Second), ready(7 * time.Second), ready(time.Hour)}, minReadySeconds: 10, want: 3 * time.Second},
-		"does not say since when":   {pods: []*corev1.Pod{wrappers.MakePod("ns", "pod").Ready(time.Time{}).Obj()}, minReadySeconds: 10},
+		"has no transition time":    {pods: []*corev1.Pod{wrappers.MakePod("ns", "pod").Ready(time.Time{}).Obj()}, minReadySeconds: 10},
 		"ready since a later clock": {pods: []*corev1.Pod{ready(-5 * time.Second)}, minReadySeconds: 10, want: 15 * time.Second},
 	}
 	for name, tc := range tests {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package tracing makes an OpenTelemetry span of each pass of a controller, so that a trail can show why a Pod was
-// created or deleted. A nil Tracer and a nil Pass do nothing, so a controller without tracing pays only for a comparison
-// with nil.
+// created or deleted. A nil Tracer and a nil Pass do nothing, so a controller without tracing pays only for a
+// comparison with nil.
 package tracing
 
 import (
@@ -132,7 +132,8 @@ func (p *Pass) Note(makeAttributes func() []attribute.KeyValue) {
 	}
 }
 
-// End ends the span. err is the pass's result, requeueAfter the delay until the next pass, or 0 if the pass asked for none.
+// End ends the span. err is the pass's result, requeueAfter the delay until the next pass, or 0 if the pass asked for
+// none.
 func (p *Pass) End(err error, requeueAfter time.Duration) {
 	if p == nil {
 		return

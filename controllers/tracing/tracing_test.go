@@ -103,7 +103,8 @@ func TestPassIsASpan(t *testing.T) {
 	}
 }
 
-// TestRequestsAreSpansOfTheirPass checks that each request of a pass gets an Audit-ID of its own, and a span with its result.
+// TestRequestsAreSpansOfTheirPass checks that each request of a pass gets an Audit-ID of its own, and a span with its
+// result.
 func TestRequestsAreSpansOfTheirPass(t *testing.T) {
 	tracer, _, recorded := newTestTracer(t)
 	var sent []string

@@ -26,8 +26,8 @@ func AboutPod(ctx context.Context, name string) context.Context {
 	return context.WithValue(ctx, podKey{}, name)
 }
 
-// Transport gives every request of a pass an Audit-ID and a span, which ends when the headers of the response arrive. It
-// passes other requests on unchanged.
+// Transport gives every request of a pass an Audit-ID and a span, which ends when the headers of the response arrive.
+// It passes other requests on unchanged.
 func Transport(next http.RoundTripper) http.RoundTripper {
 	return roundTripper(func(req *http.Request) (*http.Response, error) {
 		pass, ok := req.Context().Value(passKey{}).(*Pass)

@@ -108,7 +108,7 @@ func loseEvent(p *Proxy, w http.ResponseWriter, r *http.Request) bool {
 	})
 }
 
-// expire says that the resourceVersion that a watch wants to start from is too old.
+// expire answers that the resourceVersion that a watch wants to start from is too old.
 func expire(p *Proxy, w http.ResponseWriter, r *http.Request) bool {
 	return refuse(http.StatusGone, metav1.StatusReasonExpired, 0)(p, w, r)
 }

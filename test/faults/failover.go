@@ -58,7 +58,7 @@ type roundTripper func(*http.Request) (*http.Response, error)
 // RoundTrip implements http.RoundTripper.
 func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
-// Failover is what one change of the leader took, counted from when the old one was told to end.
+// Failover is what one change of the leader took, counted from when the old one was asked to end.
 type Failover struct {
 	// End is how long the old leader took to end; EndTimeout if it took longer.
 	End time.Duration
@@ -75,13 +75,13 @@ func (f Failovers) String() string {
 	for _, one := range f {
 		end, acquired, written = append(end, one.End), append(acquired, one.Acquired), append(written, one.FirstWrite)
 	}
-	return fmt.Sprintf("%d failovers, each from when the leader was told to end: the leader had ended after %s; "+
+	return fmt.Sprintf("%d failovers, each from when the leader was asked to end: the leader had ended after %s; "+
 		"the other had the Lease after %s and had made its first write after %s", len(f), spread(end), spread(acquired), spread(written))
 }
 
 // FailOver runs two controllers of which one leads, ends the leader while all objects change, and starts another in its
-// place, as many times as asked. The subject must elect its leader. An error says that the scenario could not be
-// carried out, or that no controller was writing startTimeout after the leader had been told to end.
+// place, as many times as asked. The subject must elect its leader. An error means that the scenario could not be
+// carried out, or that no controller was writing startTimeout after the leader had been asked to end.
 func FailOver(ctx context.Context, subject Subject, cfg *rest.Config, c client.WithWatch, namespace string, times int) (Failovers, error) {
 	r := &run{subject: subject, cfg: cfg, client: c, namespace: namespace}
 	stop, err := r.changeOwners(ctx)

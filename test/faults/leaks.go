@@ -19,7 +19,7 @@ func (r *run) labelled(ctx context.Context, fn func(context.Context)) {
 	pprof.Do(ctx, pprof.Labels(goroutineLabel, r.namespace), fn)
 }
 
-// checkGoroutines waits until the controllers, which have been told to end, have left no goroutine behind.
+// checkGoroutines waits until the controllers, which have been asked to end, have left no goroutine behind.
 func (r *run) checkGoroutines(ctx context.Context) {
 	var left []string
 	err := until(ctx, leakTimeout, func() (bool, error) {

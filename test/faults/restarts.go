@@ -31,7 +31,7 @@ type Restarts struct {
 	Ends []time.Duration
 	// Hung counts the ends that took longer than EndTimeout.
 	Hung int
-	// Violations says what must not have happened.
+	// Violations describes what must not have happened.
 	Violations []string
 }
 
@@ -51,7 +51,7 @@ func spread(durations []time.Duration) string {
 }
 
 // Restart starts a controller and ends it after its first write, as many times as asked, while all of its objects
-// change. Each must end within EndTimeout and leave no goroutine behind. An error says that the scenario could not be
+// change. Each must end within EndTimeout and leave no goroutine behind. An error means that the scenario could not be
 // carried out.
 func Restart(ctx context.Context, subject Subject, cfg *rest.Config, c client.WithWatch, namespace string, times int) (Restarts, error) {
 	r := &run{subject: subject, cfg: cfg, client: c, namespace: namespace}
@@ -75,7 +75,7 @@ func Restart(ctx context.Context, subject Subject, cfg *rest.Config, c client.Wi
 	}
 	stop()
 	if result.Hung > 0 {
-		r.violate("%d of %d times the controller had not ended %s after it was told to", result.Hung, times, EndTimeout)
+		r.violate("%d of %d times the controller had not ended %s after it was asked to", result.Hung, times, EndTimeout)
 	}
 	r.checkGoroutines(ctx)
 	result.Violations = r.result.Violations
@@ -120,7 +120,7 @@ type running struct {
 	cancel context.CancelFunc
 	done   chan error
 	writes *firstWrites
-	// ended is when it was told to end.
+	// ended is when it was asked to end.
 	ended time.Time
 }
 

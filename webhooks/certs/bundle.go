@@ -17,8 +17,9 @@ const (
 	maxPrevious = 8
 )
 
-// bundle returns, as PEM, the CAs that the API server should trust: the current CA (DER) and, until it is as old as overlap,
-// those in existing that have not expired, in their order, which is newest first. It skips what is not a certificate.
+// bundle returns, as PEM, the CAs that the API server should trust: the current CA (DER) and, until it is as old as
+// overlap, those in existing that have not expired, in their order, which is newest first. It skips what is not a
+// certificate.
 func bundle(existing, current []byte, now time.Time) []byte {
 	trusted := [][]byte{current}
 	if ca, err := x509.ParseCertificate(current); err == nil && now.Before(ca.NotBefore.Add(backdated+overlap)) {

@@ -86,8 +86,8 @@ func NewManager(o Options) *Manager {
 	}
 }
 
-// CacheByObject limits the cache to the Secret and the two configurations. Because the selector contains the name, RBAC can
-// limit list and watch to these names too.
+// CacheByObject limits the cache to the Secret and the two configurations. Because the selector contains the name, RBAC
+// can limit list and watch to these names too.
 func (m *Manager) CacheByObject() map[client.Object]cache.ByObject {
 	named := func(name string) fields.Selector { return fields.OneTermEqualSelector("metadata.name", name) }
 	return map[client.Object]cache.ByObject{
@@ -108,8 +108,8 @@ func (m *Manager) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	return nil, fmt.Errorf("the Secret %s holds no certificate yet", m.options.Secret)
 }
 
-// Ready is a readiness check. It returns nil if this replica serves a certificate that is valid now and whose CA is in the
-// webhook configurations.
+// Ready is a readiness check. It returns nil if this replica serves a certificate that is valid now and whose CA is in
+// the webhook configurations.
 func (m *Manager) Ready(*http.Request) error {
 	c, err := m.GetCertificate(nil)
 	if err != nil {
@@ -125,9 +125,9 @@ func (m *Manager) Ready(*http.Request) error {
 	return nil
 }
 
-// SetupWithManager makes every replica watch the Secret and the configurations and renew their content. It needs no leader:
-// writes carry the resourceVersion, so if two replicas renew at the same time, one is refused and reads what the other
-// wrote.
+// SetupWithManager makes every replica watch the Secret and the configurations and renew their content. It needs no
+// leader: writes carry the resourceVersion, so if two replicas renew at the same time, one is refused and reads what
+// the other wrote.
 func (m *Manager) SetupWithManager(mgr ctrl.Manager) error {
 	if err := m.options.validate(); err != nil {
 		return fmt.Errorf("setting up the webhook certificates: %w", err)
@@ -136,8 +136,8 @@ func (m *Manager) SetupWithManager(mgr ctrl.Manager) error {
 	return m.register(mgr)
 }
 
-// offer serves next if nothing is served yet, or if its CA has been in the configurations for long enough, which it has been
-// since the given time. Otherwise it returns how long to wait.
+// offer serves next if nothing is served yet, or if its CA has been in the configurations for long enough, which it has
+// been since the given time. Otherwise it returns how long to wait.
 func (m *Manager) offer(next *pair, since time.Time) (wait time.Duration) {
 	served := m.served.Load()
 	if served != nil && bytes.Equal(served.leaf.Certificate[0], next.leaf.Certificate[0]) {

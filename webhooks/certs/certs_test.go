@@ -118,7 +118,7 @@ func (c *cluster) bundles() (all [][]byte) {
 	return all
 }
 
-// verifies tells whether an API server that has these bundles accepts what is served.
+// verifies reports whether an API server that has these bundles accepts what is served.
 func (c *cluster) verifies(bundles [][]byte) error {
 	c.t.Helper()
 	for _, text := range bundles {

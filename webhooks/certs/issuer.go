@@ -43,8 +43,8 @@ func newIssuer(dnsName string) issuer {
 	}}
 }
 
-// renew returns the new content of the Secret, or nil if data is still valid. The new content has a new serving certificate,
-// and a new CA if the one in data is missing or about to expire.
+// renew returns the new content of the Secret, or nil if data is still valid. The new content has a new serving
+// certificate, and a new CA if the one in data is missing or about to expire.
 func (i issuer) renew(data map[string][]byte, now time.Time) (map[string][]byte, error) {
 	at := now.Add(renewBefore)
 	// An error only describes why the CA is not valid. Either way it is replaced.

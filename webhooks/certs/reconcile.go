@@ -76,8 +76,8 @@ func (m *Manager) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile
 	return reconcile.Result{RequeueAfter: checkInterval}, nil
 }
 
-// store writes the Secret. The event about the write causes the next pass. After a conflict, another replica has written it,
-// and the event about that write causes the next pass.
+// store writes the Secret. The event about the write causes the next pass. After a conflict, another replica has
+// written it, and the event about that write causes the next pass.
 func (m *Manager) store(ctx context.Context, secret *corev1.Secret, data map[string][]byte) error {
 	if data == nil {
 		return nil
@@ -113,9 +113,9 @@ func allContain(bundles [][]byte, ca []byte) bool {
 	return true
 }
 
-// trust adds the CA to both configurations where it is missing. It returns the bundles as they were before, because the API
-// server may not have seen this replica's write yet. It skips a configuration that does not exist: without it nobody calls
-// the webhooks. Deleting it is the documented way to switch them off.
+// trust adds the CA to both configurations where it is missing. It returns the bundles as they were before, because the
+// API server may not have seen this replica's write yet. It skips a configuration that does not exist: without it
+// nobody calls the webhooks. Deleting it is the documented way to switch them off.
 func (m *Manager) trust(ctx context.Context, ca []byte) (before [][]byte, err error) {
 	mutating := &admissionregistrationv1.MutatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: m.options.MutatingConfiguration}}
 	validating := &admissionregistrationv1.ValidatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: m.options.ValidatingConfiguration}}

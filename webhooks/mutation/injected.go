@@ -10,8 +10,8 @@ import (
 	podtrailv1alpha1 "podtrail.dev/podtrail/api/v1alpha1"
 )
 
-// Injected is the content of the annotation podtrail.dev/injected, as JSON: what the webhook did to the Pod. Fields of what
-// it did not do are absent.
+// Injected is the content of the annotation podtrail.dev/injected, as JSON: what the webhook did to the Pod. Fields of
+// what it did not do are absent.
 type Injected struct {
 	// Version is that of the webhook that made the last change.
 	Version string `json:"version"`
@@ -25,9 +25,9 @@ type Injected struct {
 	SchedulerName string `json:"schedulerName,omitempty"`
 }
 
-// readInjected returns the content of the Pod's annotation, without what does not agree with the Pod: people copy and edit
-// annotations, and a copied one must not claim changes that were not made to this Pod. It returns an empty Injected if the
-// annotation is absent or malformed.
+// readInjected returns the content of the Pod's annotation, without what does not agree with the Pod: people copy and
+// edit annotations, and a copied one must not claim changes that were not made to this Pod. It returns an empty
+// Injected if the annotation is absent or malformed.
 func readInjected(pod *corev1.Pod) Injected {
 	var injected Injected
 	if err := json.Unmarshal([]byte(pod.Annotations[podtrailv1alpha1.InjectedAnnotationKey]), &injected); err != nil {

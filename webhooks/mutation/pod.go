@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package mutation decides what the mutating webhooks change. It is pure: it has no client and no clock. A decision is a
-// list of JSON patch operations that touch only the fields they name, so fields that this build does not know are never
-// dropped.
+// Package mutation decides what the mutating webhooks change. It is pure: it has no client and no clock. A decision is
+// a list of JSON patch operations that touch only the fields they name, so fields that this build does not know are
+// never dropped.
 package mutation
 
 import (
@@ -35,8 +35,8 @@ type Decision struct {
 	Warnings []string
 }
 
-// DecidePod decides about a Pod that is being created. Deciding about the patched Pod again yields no patch: the API server
-// calls a webhook a second time if a later one changed the Pod (reinvocationPolicy IfNeeded).
+// DecidePod decides about a Pod that is being created. Deciding about the patched Pod again yields no patch: the API
+// server calls a webhook a second time if a later one changed the Pod (reinvocationPolicy IfNeeded).
 func DecidePod(pod *corev1.Pod, cfg Config) Decision {
 	if reason, warn := exempt(pod); reason != "" {
 		d := Decision{Verdict: verdict.Verdict{Rule: verdict.PodDefaults, Outcome: verdict.Exempt, Reason: reason}}
@@ -81,8 +81,9 @@ func (d *Decision) change(what string, op jsonpatch.Operation) {
 	d.Verdict.Outcome = verdict.Mutated
 }
 
-// exempt returns why the Pod is left unchanged, or "" if it is not exempt, and whether to warn its author. A mirror Pod only
-// reports a static Pod that the kubelet runs already; in a hostNetwork Pod the proxy would open its port on the node.
+// exempt returns why the Pod is left unchanged, or "" if it is not exempt, and whether to warn its author. A mirror Pod
+// only reports a static Pod that the kubelet runs already; in a hostNetwork Pod the proxy would open its port on the
+// node.
 func exempt(pod *corev1.Pod) (reason string, warn bool) {
 	if _, mirror := pod.Annotations[corev1.MirrorPodAnnotationKey]; mirror {
 		return "it is a mirror Pod", false
@@ -109,8 +110,8 @@ func isWindows(pod *corev1.Pod) bool {
 // choosesScheduler reports whether the Pod names a scheduler, or needs none because it names its node.
 //
 // An absent name cannot be told from an explicit "default-scheduler": the API server sets defaults while it decodes the
-// request (SetDefaults_PodSpec in k8s.io/kubernetes/pkg/apis/core/v1/defaults.go), before admission. Neither counts as a
-// choice. To use the default scheduler in an opted-in namespace, set the opt-out label.
+// request (SetDefaults_PodSpec in k8s.io/kubernetes/pkg/apis/core/v1/defaults.go), before admission. Neither counts as
+// a choice. To use the default scheduler in an opted-in namespace, set the opt-out label.
 func choosesScheduler(pod *corev1.Pod) bool {
 	name := pod.Spec.SchedulerName
 	return pod.Spec.NodeName != "" || (name != "" && name != corev1.DefaultSchedulerName)

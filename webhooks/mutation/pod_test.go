@@ -18,8 +18,7 @@ import (
 
 var testConfig = Config{SidecarImage: "registry.example/proxy:1", SchedulerName: "podtrail-scheduler", Version: "v1"}
 
-// podWith returns a Pod as admission sees it: with a port, the defaulted
-// scheduler, and whatever change makes of it.
+// podWith returns a Pod as admission sees it: with a port, the defaulted scheduler, and whatever change makes of it.
 func podWith(change ...func(*corev1.Pod)) *corev1.Pod {
 	pod := &corev1.Pod{Spec: corev1.PodSpec{
 		SchedulerName: corev1.DefaultSchedulerName,
@@ -203,7 +202,7 @@ func TestPod(t *testing.T) {
 				t.Errorf("warnings are %q, want %q", warnings, tc.wantWarning)
 			}
 			if d.Verdict.Rule != verdict.PodDefaults || d.Verdict.Reason == "" {
-				t.Errorf("the verdict tells no rule or no reason: %+v", d.Verdict)
+				t.Errorf("the verdict lacks a rule or a reason: %+v", d.Verdict)
 			}
 			for key, value := range tc.pod.Annotations {
 				if key != podtrailv1alpha1.InjectedAnnotationKey && after.Annotations[key] != value {

@@ -16,9 +16,8 @@ import (
 
 const generatedPods = 10_000
 
-// TestPodIsIdempotentAndDropsNothing decides about generated Pods, in JSON with
-// fields that no Go type knows. The patched Pod needs no second patch, and
-// taking the additions away yields the Pod as it was.
+// TestPodIsIdempotentAndDropsNothing decides about generated Pods, in JSON with fields that no Go type knows. The
+// patched Pod needs no second patch, and taking the additions away yields the Pod as it was.
 func TestPodIsIdempotentAndDropsNothing(t *testing.T) {
 	mutated := 0
 	for seed := range uint64(generatedPods) {

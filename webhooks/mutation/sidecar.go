@@ -94,8 +94,9 @@ func usesPort(pod *corev1.Pod, port int32) bool {
 	return false
 }
 
-// sidecar returns a native sidecar: an init container with restartPolicy Always, which starts before the app, ends after it
-// and does not keep a Job from finishing. It satisfies Pod Security "restricted" whatever the Pod's security context is.
+// sidecar returns a native sidecar: an init container with restartPolicy Always, which starts before the app, ends
+// after it and does not keep a Job from finishing. It satisfies Pod Security "restricted" whatever the Pod's security
+// context is.
 func sidecar(pod *corev1.Pod, target int32, image string) *corev1.Container {
 	return &corev1.Container{
 		Name:                     SidecarName,
@@ -135,8 +136,8 @@ func probe(periodSeconds, failureThreshold int32) *corev1.Probe {
 }
 
 // sidecarResources returns requests equal to limits, so that a Pod of QoS class Guaranteed keeps it. In a Pod with
-// Pod-level resources the sidecar uses those: a request of its own could exceed the Pod's, and the API server would refuse
-// the Pod (validatePodResourceConsistency in k8s.io/kubernetes/pkg/apis/core/validation/validation.go).
+// Pod-level resources the sidecar uses those: a request of its own could exceed the Pod's, and the API server would
+// refuse the Pod (validatePodResourceConsistency in k8s.io/kubernetes/pkg/apis/core/validation/validation.go).
 func sidecarResources(podLevel *corev1.ResourceRequirements) corev1.ResourceRequirements {
 	own := corev1.ResourceRequirements{Requests: corev1.ResourceList{}, Limits: corev1.ResourceList{}}
 	for name, amount := range map[corev1.ResourceName]string{corev1.ResourceCPU: sidecarCPU, corev1.ResourceMemory: sidecarMemory} {

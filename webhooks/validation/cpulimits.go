@@ -34,8 +34,8 @@ type PodRequest struct {
 	ByNode bool
 }
 
-// PodCPULimits requires a CPU limit for every container of a Pod. It denies an update only for what the update makes worse:
-// a Pod that was created before its namespace opted in can still be labelled, patched and finalized.
+// PodCPULimits requires a CPU limit for every container of a Pod. It denies an update only for what the update makes
+// worse: a Pod that was created before its namespace opted in can still be labelled, patched and finalized.
 //
 // A limit of zero counts as none, as for the kubelet (MilliCPUToQuota in
 // k8s.io/kubernetes/pkg/kubelet/cm/helpers_linux.go). A limit on the Pod itself covers all of its containers.
@@ -87,9 +87,9 @@ func (c container) String() string { return fmt.Sprintf("%s %q", c.kind, c.name)
 
 // unlimited returns the containers whose CPU use has no bound, in the order init, app, ephemeral.
 //
-// Kubernetes does not allow ephemeral containers to have resources. They are bounded by the Pod's cgroup, and the kubelet
-// sets a quota there only if the Pod has a CPU limit or each of its other containers has one (ResourceConfigForPod in
-// k8s.io/kubernetes/pkg/kubelet/cm/helpers_linux.go).
+// Kubernetes does not allow ephemeral containers to have resources. They are bounded by the Pod's cgroup, and the
+// kubelet sets a quota there only if the Pod has a CPU limit or each of its other containers has one
+// (ResourceConfigForPod in k8s.io/kubernetes/pkg/kubelet/cm/helpers_linux.go).
 func unlimited(pod *corev1.Pod) []container {
 	if r := pod.Spec.Resources; r != nil && hasCPULimit(*r) {
 		return nil

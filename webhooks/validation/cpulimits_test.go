@@ -127,7 +127,7 @@ func TestPodCPULimits(t *testing.T) {
 				t.Errorf("decision (-want +got):\n%s", diff)
 			}
 			if d.Verdict.Rule != verdict.CPULimits || d.Verdict.Reason == "" {
-				t.Errorf("the verdict tells no rule or no reason: %+v", d.Verdict)
+				t.Errorf("the verdict lacks a rule or a reason: %+v", d.Verdict)
 			}
 		})
 	}

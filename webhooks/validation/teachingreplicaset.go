@@ -30,12 +30,12 @@ type TeachingReplicaSetRequest struct {
 	Others []podtrailv1alpha1.TeachingReplicaSet
 }
 
-// DecideTeachingReplicaSet checks what CEL in the CRD cannot: whether the API server would accept the Pods made from the
-// template, and whether the selector can be parsed. Without this check a mistake shows up later, as a ReplicaFailure
-// condition or as an error in the controller's log.
+// DecideTeachingReplicaSet checks what CEL in the CRD cannot: whether the API server would accept the Pods made from
+// the template, and whether the selector can be parsed. Without this check a mistake shows up later, as a
+// ReplicaFailure condition or as an error in the controller's log.
 //
-// It does not repeat what CEL in the CRD checks: that the selector is immutable and matches the template's labels. The API
-// server checks that before it calls validating webhooks, in every namespace, with and without this webhook.
+// It does not repeat what CEL in the CRD checks: that the selector is immutable and matches the template's labels. The
+// API server checks that before it calls validating webhooks, in every namespace, with and without this webhook.
 //
 // The warnings are about what works but may surprise.
 func DecideTeachingReplicaSet(r TeachingReplicaSetRequest) Decision {
@@ -76,9 +76,9 @@ func teachingReplicaSetWarnings(r TeachingReplicaSetRequest) []string {
 	return append(warnings, overlapWarnings(r)...)
 }
 
-// overlapWarnings names the objects that select this object's Pods, or whose Pods this object selects. The Pods keep their
-// owners, but a Pod that loses its owner can be adopted by either, and autoscalers and disruption budgets that use the
-// selector count the Pods of both.
+// overlapWarnings names the objects that select this object's Pods, or whose Pods this object selects. The Pods keep
+// their owners, but a Pod that loses its owner can be adopted by either, and autoscalers and disruption budgets that
+// use the selector count the Pods of both.
 func overlapWarnings(r TeachingReplicaSetRequest) []string {
 	var names []string
 	for i := range r.Others {

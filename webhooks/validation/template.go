@@ -14,8 +14,8 @@ import (
 )
 
 // validateTemplate checks common mistakes, not everything that ValidatePodSpec in
-// k8s.io/kubernetes/pkg/apis/core/validation/validation.go checks: the API server can still refuse a template that passes
-// here. What is refused here, it refuses for the same field; test/admission compares both.
+// k8s.io/kubernetes/pkg/apis/core/validation/validation.go checks: the API server can still refuse a template that
+// passes here. What is refused here, it refuses for the same field; test/admission compares both.
 //
 // An absent field counts as its default.
 func validateTemplate(t *corev1.PodTemplateSpec, path *field.Path) field.ErrorList {
