@@ -148,6 +148,10 @@ func TestLongRefusal(t *testing.T) {
 		t.Fatalf("The refusal has %d bytes, want more than an event holds: %s", len(message), message)
 	}
 	awaitEvent(t, owner, podtrailv1alpha1.FailedCreateReason)
+	// Otherwise a later test's manager, which sees all namespaces, would go on trying.
+	if err := k8sClient.Delete(t.Context(), owner); err != nil {
+		t.Fatalf("Deleting the object: %v", err)
+	}
 }
 
 // TestForeignNameHolder checks that a Pod of somebody else that holds a slot's name is neither taken nor touched.
