@@ -41,7 +41,7 @@ func (r *Reconciler) noteVersions(pass *tracing.Pass, name types.NamespacedName)
 }
 
 // noteStale notes that a pass was skipped because a cache is stale.
-func noteStale(pass *tracing.Pass, stale error) {
+func noteStale(pass *tracing.Pass, stale *expectations.Stale) {
 	pass.Note(func() []attribute.KeyValue { return []attribute.KeyValue{attribute.String(names.Stale, stale.Error())} })
 }
 

@@ -52,7 +52,7 @@ var _ reconcile.Reconciler = &Reconciler{}
 func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
 	if ctx.Err() != nil {
 		// A queue that was shut down still hands out the objects it holds. Nothing can be written for them any more.
-		return ctrl.Result{}, nil
+		return ctrl.Result{}, nil //nolint:nilerr // The end of the context is no failure of this pass.
 	}
 	ctx, pass := r.tracer.Start(ctx, request.NamespacedName)
 	result, err := r.reconcile(ctx, request, pass)
@@ -62,9 +62,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 
 func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request, pass *tracing.Pass) (ctrl.Result, error) {
 	r.noteVersions(pass, request.NamespacedName)
-	if err := r.expectations.CaughtUp(request.NamespacedName, r.view.resourceVersion); err != nil {
-		ctrl.LoggerFrom(ctx).V(1).Info("Skipped", "reason", err.Error())
-		noteStale(pass, err)
+	if stale := r.expectations.CaughtUp(request.NamespacedName, r.view.resourceVersion); stale != nil {
+		ctrl.LoggerFrom(ctx).V(1).Info("Skipped", "reason", stale.Error())
+		noteStale(pass, stale)
 		staleSkips.Inc()
 		return ctrl.Result{RequeueAfter: staleRecheck}, nil
 	}

@@ -58,7 +58,7 @@ func FuzzAdmissionReview(f *testing.F) {
 
 func ask(t *testing.T, handler http.Handler, body []byte) *admissionv1.AdmissionResponse {
 	t.Helper()
-	request := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(body))
+	request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", bytes.NewReader(body))
 	request.Header.Set("Content-Type", "application/json")
 	w := recorder{httptest.NewRecorder()}
 	handler.ServeHTTP(w, request)

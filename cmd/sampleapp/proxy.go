@@ -80,7 +80,12 @@ func (p *proxy) stats(w http.ResponseWriter, _ *http.Request) {
 		s.Total += n
 	}
 	p.mu.Unlock()
+	body, err := json.Marshal(s)
+	if err != nil {
+		http.Error(w, fmt.Sprintf("podtrail-proxy: encoding the statistics: %v", err), http.StatusInternalServerError)
+		return
+	}
 	w.Header().Set("Content-Type", "application/json")
 	// An error means that the client disconnected, so it cannot be reported.
-	_ = json.NewEncoder(w).Encode(s)
+	_, _ = w.Write(append(body, '\n'))
 }

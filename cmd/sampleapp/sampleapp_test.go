@@ -23,7 +23,7 @@ func noEnv(string) string { return "" }
 func call(t *testing.T, h http.Handler, method, path string) (int, string) {
 	t.Helper()
 	w := httptest.NewRecorder()
-	h.ServeHTTP(w, httptest.NewRequest(method, path, nil))
+	h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), method, path, nil))
 	return w.Code, w.Body.String()
 }
 
@@ -236,7 +236,12 @@ func TestStopLetsRequestsFinish(t *testing.T) {
 
 	answered := make(chan string, 1)
 	go func() {
-		resp, err := http.Get("http://" + address)
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address, nil)
+		if err != nil {
+			answered <- err.Error()
+			return
+		}
+		resp, err := http.DefaultClient.Do(request)
 		if err != nil {
 			answered <- err.Error()
 			return
@@ -248,7 +253,7 @@ func TestStopLetsRequestsFinish(t *testing.T) {
 	<-inFlight
 	stop()
 	for deadline := time.Now().Add(10 * time.Second); ; {
-		conn, err := net.Dial("tcp", address)
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", address)
 		if err != nil {
 			break
 		}

@@ -171,7 +171,7 @@ func (e *Stale) Error() string {
 // the newest resourceVersion of a cache, or "" if it is unknown; versions that cannot be compared do not keep an owner
 // from acting. If CaughtUp returns nil, it ends the wait for the creations that the API server confirmed: their Pods
 // are in the cache, or were deleted since.
-func (s *Store) CaughtUp(name types.NamespacedName, read func(Resource) string) error {
+func (s *Store) CaughtUp(name types.NamespacedName, read func(Resource) string) *Stale {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	o := s.owners[name]

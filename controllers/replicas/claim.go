@@ -41,10 +41,10 @@ func ClaimPods(o *Observation) *Claims {
 // the same name is another owner's.
 func (c *Claims) listFor(o *Observation, pod *corev1.Pod) *[]*corev1.Pod {
 	controller := metav1.GetControllerOfNoCopy(pod)
-	if controller == nil && canAdopt(o, pod) {
-		return &c.Adopt
+	if controller == nil {
+		return c.listForOrphan(o, pod)
 	}
-	if controller == nil || controller.UID != o.Owner.UID {
+	if controller.UID != o.Owner.UID {
 		return &c.Ignored
 	}
 	selected := o.Selector.Matches(labels.Set(pod.Labels))
@@ -62,10 +62,12 @@ func (c *Claims) listFor(o *Observation, pod *corev1.Pod) *[]*corev1.Pod {
 	}
 }
 
-// canAdopt reports whether the owner adopts an orphan.
-func canAdopt(o *Observation, orphan *corev1.Pod) bool {
-	return mayClaim(o) && IsActive(orphan) && orphan.Namespace == o.Owner.Namespace &&
-		o.Selector.Matches(labels.Set(orphan.Labels))
+// listForOrphan returns the list that a Pod without a controller belongs to.
+func (c *Claims) listForOrphan(o *Observation, pod *corev1.Pod) *[]*corev1.Pod {
+	if mayClaim(o) && IsActive(pod) && pod.Namespace == o.Owner.Namespace && o.Selector.Matches(labels.Set(pod.Labels)) {
+		return &c.Adopt
+	}
+	return &c.Ignored
 }
 
 // mayClaim reports whether the owner may change who controls a Pod.

@@ -38,11 +38,11 @@ type Observation struct {
 type Hold string
 
 const (
-	// HoldDeleted: the owner is being deleted, and its Pods are left to the garbage collector.
+	// HoldDeleted is the reason while the owner is being deleted: its Pods are left to the garbage collector.
 	HoldDeleted Hold = "Deleted"
-	// HoldPaused: spec.paused is set.
+	// HoldPaused is the reason while spec.paused is set.
 	HoldPaused Hold = "Paused"
-	// HoldPending: earlier writes have not been seen yet.
+	// HoldPending is the reason while earlier writes have not been seen.
 	HoldPending Hold = "Pending"
 )
 

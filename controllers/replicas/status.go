@@ -30,8 +30,8 @@ type Outcome struct {
 func CalculateStatus(o *Observation, active, terminating []*corev1.Pod, outcome Outcome) podtrailv1alpha1.TeachingReplicaSetStatus {
 	owner := o.Owner
 	status := podtrailv1alpha1.TeachingReplicaSetStatus{
-		Replicas:            int32(len(active)),
-		TerminatingReplicas: ptr.To(int32(len(terminating))),
+		Replicas:            int32(len(active)),              //nolint:gosec // No namespace has so many Pods.
+		TerminatingReplicas: ptr.To(int32(len(terminating))), //nolint:gosec // No namespace has so many Pods.
 		ObservedGeneration:  owner.Generation,
 		Selector:            o.Selector.String(),
 		Conditions:          append([]metav1.Condition(nil), owner.Status.Conditions...),

@@ -44,7 +44,9 @@ func readInjected(pod *corev1.Pod) Injected {
 
 // String returns the JSON form.
 func (i Injected) String() string {
-	// A struct of strings and integers always marshals.
-	b, _ := json.Marshal(i)
-	return string(b)
+	text, err := json.Marshal(i)
+	if err != nil {
+		return "{}" // never: a struct of strings and integers always marshals
+	}
+	return string(text)
 }
