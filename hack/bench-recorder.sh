@@ -5,6 +5,7 @@
 # recorders' CPU and memory. PODS=0 leaves the first part out, ROUNDS=0 the turns, so that PODS=0 ROUNDS=0 times podtrail
 # trail alone.
 . "$(dirname "$0")/lib/common.sh"
+require_linux "the measurement of processor time"
 for lib in docker cluster; do
 	# shellcheck source=/dev/null
 	. "$ROOT/hack/lib/$lib.sh"
@@ -22,28 +23,29 @@ AT_REST=60
 recorders=(-n podtrail-system -l app.kubernetes.io/component=recorder)
 
 load_without_kubelets() {
-	KUBEBUILDER_ASSETS=$("$ROOT/hack/install-envtest.sh" | tee /dev/stderr | tail -n 1)
+	KUBEBUILDER_ASSETS=$("$ROOT/hack/install-envtest.sh")
 	export KUBEBUILDER_ASSETS
-	(cd "$ROOT" && GOWORK=off go test -count=1 -timeout 30m ./test/recorderload -v -run TestLoad)
+	(cd "$ROOT" && GOWORK=off go test -count=1 -timeout 30m ./test/recorderload -v -run TestLoad) || return 1
 }
 
 # switch on|off: the recorders by a node selector that no node has, which keeps their DaemonSets; the API server's audit
 # log and spans, the kubelets' and containerd's spans by their settings.
 switch() {
-	local selector=null node name begun
+	local selector=null node name begun renewed
 	[ "$1" = on ] || selector='"none"'
 	for name in $(kubectl get daemonset "${recorders[@]}" -o name); do
 		kubectl patch -n podtrail-system "$name" --type=merge \
 			-p "{\"spec\":{\"template\":{\"spec\":{\"nodeSelector\":{\"podtrail.dev/bench\":$selector}}}}}" >/dev/null
 	done
 	begun=$(date -u +%Y-%m-%dT%H:%M:%SZ)
+	renewed=$(lease_times)
 	settings "$1"
 	for node in $(kind get nodes --name "$CLUSTER_NAME"); do
 		docker exec "$node" sh -c "sed -i 's/samplingRatePerMillion: .*/samplingRatePerMillion: $(rate "$1")/' /var/lib/kubelet/config.yaml &&
 			systemctl daemon-reload && systemctl restart containerd kubelet"
 	done
 	restart_api_server "$begun"
-	wait_for 120 "the kubelets, after their settings were changed" kubelets_report_since "$begun"
+	wait_for 120 "the kubelets, after their settings were changed" kubelets_report_after "$renewed"
 	wait_for 120 "the nodes" nodes_are_ready
 	if [ "$1" = on ]; then
 		kubectl rollout status daemonset "${recorders[@]}" --timeout=180s >/dev/null
@@ -139,8 +141,8 @@ usage() {
 	kubectl get pods "${recorders[@]}" -o 'jsonpath={range .items[*]}{.metadata.name} {.spec.nodeName}{"\n"}{end}' | while read -r pod node; do
 		kubectl port-forward -n podtrail-system "$pod" "$port:10318" >/dev/null &
 		pid=$!
-		wait_for 20 "the port-forward" curl -sko /dev/null "https://127.0.0.1:$port/"
-		curl -sk -H "Authorization: Bearer $token" "https://127.0.0.1:$port/metrics" | awk -v node="$node" '
+		wait_for 20 "the port-forward" curl --noproxy '*' -sko /dev/null "https://127.0.0.1:$port/"
+		curl --noproxy '*' -sk -H "Authorization: Bearer $token" "https://127.0.0.1:$port/metrics" | awk -v node="$node" '
 			$1 == "process_cpu_seconds_total" { cpu = $2 }
 			$1 == "process_resident_memory_bytes" { memory = $2 }
 			/^podtrail_recorder_records_dropped_total/ { dropped += $2 }

@@ -8,8 +8,5 @@ for lib in packages components container-images docker cluster programs images; 
 done
 require_cluster
 
-mkdir -p "$BIN/images"
-PARTS=$(echo "$OWN_IMAGES" | wc -w)
-for name in $OWN_IMAGES; do
-	part "image $name" push_own_image "$name" "$BIN/images"
-done
+PARTS=1
+part "images in the registry" push_images

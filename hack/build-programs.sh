@@ -23,6 +23,8 @@ if [ "${1:-}" = podtrail ]; then
 	part podtrail install_podtrail
 	exit
 fi
+# Docker may be for another architecture than Go.
+use_running_docker || true
 SERIES=programs
 PARTS=$(($(echo "$OWN_IMAGES" | wc -w) + 4))
 part "kubectl $KUBERNETES_VERSION" install_kubectl

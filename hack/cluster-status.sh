@@ -16,6 +16,6 @@ if [ -n "$trouble" ]; then
 	say "the cluster $CLUSTER_NAME is not up: $trouble. Next: make cluster-up"
 	exit 1
 fi
-say "the cluster $CLUSTER_NAME is up; export KUBECONFIG=$CLUSTER_KUBECONFIG PATH=$BIN:\$PATH"
+say "the cluster $CLUSTER_NAME is up; use it in a shell in this folder: eval \"\$(make -s env$(cluster_argument))\""
 kubectl get nodes -L topology.kubernetes.io/zone
 kubectl get pods -n podtrail-system -o wide

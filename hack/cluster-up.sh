@@ -1,99 +1,16 @@
 #!/usr/bin/env bash
-# Brings the cluster up: one control plane, two workers in two zones, a registry. Does nothing if it is up,
-# repairs it where starting its containers is enough, and builds it anew otherwise.
+# Brings the cluster up: one control plane, two workers in two zones, a registry. Does nothing if it is up, and
+# repairs it where starting its containers is enough. A cluster that was complete is never removed.
+# shellcheck disable=SC2154,SC2034 # choose_node_image sets node_image and built; built-image.sh reads facts and proxy_mode
 . "$(dirname "$0")/lib/common.sh"
-for lib in packages components docker cluster registry rootfs container-images preconditions; do
+for lib in packages components docker cluster registry rootfs container-images preconditions built-image node-image inotify docker-side repair; do
 	# shellcheck source=/dev/null
 	. "$ROOT/hack/lib/$lib.sh"
 done
-case $NODE_IMAGE in auto | pull | build) ;; *) die "NODE_IMAGE=$NODE_IMAGE: want auto, pull or build" ;; esac
 
 report_up() {
-	say "the cluster $CLUSTER_NAME is up (Kubernetes $(kubectl version -o json | sed -n '/serverVersion/,$s/.*"gitVersion": "\(.*\)".*/\1/p'), 3 nodes, registry localhost:$REGISTRY_PORT)"
-	say "use it: export KUBECONFIG=$CLUSTER_KUBECONFIG PATH=$BIN:\$PATH"
-}
-
-# repair starts what is stopped; succeeds if that was all that the cluster needed.
-repair() {
-	local since
-	since=$(date -u +%Y-%m-%dT%H:%M:%SZ)
-	[ -f "$STATE/complete" ] || return 1
-	cluster_nodes | while read -r node; do docker start "$node"; done >/dev/null || return 1
-	start_registry >/dev/null || return 1
-	write_kubeconfig || return 1
-	wait_for 90 "the kubelets of $CLUSTER_NAME to report again" kubelets_report_since "$since" &&
-		wait_for 90 "the nodes of $CLUSTER_NAME to be Ready again" nodes_are_ready
-}
-
-# pullable tells whether Docker can get kind's node image: it has it, or its daemon found it within 20 s.
-pullable() {
-	local log=$CACHE/logs/pull.log pid begin=$SECONDS
-	docker image inspect "$KIND_NODE_IMAGE" >/dev/null 2>&1 && return
-	mkdir -p "$CACHE/logs"
-	docker pull "$KIND_NODE_IMAGE" >"$log" 2>&1 &
-	pid=$!
-	until grep -q 'Pulling from' "$log"; do
-		if ! kill -0 "$pid" 2>/dev/null || ((SECONDS - begin >= 20)); then
-			kill "$pid" 2>/dev/null || true
-			wait "$pid" 2>/dev/null || return 1
-			return
-		fi
-		sleep 0.2
-	done
-	say "pulling kind's node image $KIND_NODE_IMAGE"
-	while kill -0 "$pid" 2>/dev/null && ((SECONDS - begin < 1800)); do
-		sleep 5
-		((SECONDS - begin > 10)) && say "  pulling ($((SECONDS - begin)) s of at most 1800 s): $(tail -n 1 "$log")"
-	done
-	kill "$pid" 2>/dev/null || true
-	wait "$pid"
-}
-
-# choose_node_image sets node_image, built and proxy_mode: kube-proxy's mode is kind's default with kind's image,
-# which also runs on kernels before 5.13; the built image has the tools of nftables alone.
-choose_node_image() {
-	if [ "$NODE_IMAGE" != build ] && pullable; then
-		node_image=$KIND_NODE_IMAGE built=false proxy_mode=iptables
-		return
-	fi
-	[ "$NODE_IMAGE" != pull ] || die "NODE_IMAGE=pull, but Docker cannot pull $KIND_NODE_IMAGE: $(tail -n 1 "$CACHE/logs/pull.log")"
-	[ "$NODE_IMAGE" = build ] || say "no registry answers ($(tail -n 1 "$CACHE/logs/pull.log" | cut -c1-100)): building the node image"
-	"$ROOT/hack/build-node-image.sh"
-	node_image=$(node_image_reference) built=true proxy_mode=nftables
-}
-
-# write_configuration fills the state folder with what the nodes mount.
-write_configuration() {
-	rm -rf "$STATE"
-	mkdir -p "$STATE"
-	cp -R "$ROOT/config/kind/node" "$STATE/node"
-	mkdir "$STATE/node/certs.d/localhost:5001"
-	sed "s/@REGISTRY@/$REGISTRY_CONTAINER/" "$ROOT/config/kind/node/certs.d/hosts.toml" >"$STATE/node/certs.d/localhost:5001/hosts.toml"
-	rm "$STATE/node/certs.d/hosts.toml"
-	local restrict=false
-	lacks_sys_resource && restrict=true
-	sed -e "s#@STATE@#$STATE#; s#@DISABLE_DEFAULT_CNI@#$built#; s#@KUBE_PROXY_MODE@#$proxy_mode#; s#@RESTRICT_OOM_SCORE_ADJ@#$restrict#" \
-		"$ROOT/config/kind/cluster.yaml" >"$STATE/cluster.yaml"
-}
-
-# connect_pods gives a built image's nodes what kind's own CNI would: a configuration for each node and
-# routes to the others' Pods.
-connect_pods() {
-	local cidrs node
-	wait_for 60 "each node to get a Pod CIDR" have_pod_cidrs
-	cidrs=$(kubectl get nodes -o 'jsonpath={range .items[*]}{.metadata.name} {.spec.podCIDR}{"\n"}{end}')
-	for node in $(cluster_nodes); do
-		sed "s#@POD_CIDR@#$(echo "$cidrs" | awk -v node="$node" '$1 == node {print $2}')#" "$ROOT/config/kind/ptp.conflist" |
-			docker exec --interactive "$node" tee /etc/cni/net.d/10-podtrail.conflist >/dev/null
-		echo "$cidrs" | grep -v "^$node " | docker exec --interactive "$node" sh -c 'mkdir -p /etc/podtrail && cat > /etc/podtrail/peers'
-		docker exec "$node" systemctl restart podtrail-routes.service
-	done
-}
-
-have_pod_cidrs() {
-	local have
-	have=$(kubectl get nodes -o 'jsonpath={.items[*].spec.podCIDR}')
-	[ "$(echo "$have" | wc -w)" -eq 3 ] || { echo "Pod CIDRs: ${have:-none}" && return 1; }
+	say "the cluster $CLUSTER_NAME is up (Kubernetes $(kubectl version -o json | sed -n '/serverVersion/,$s/.*"gitVersion": "\(.*\)".*/\1/p'), 3 nodes, registry localhost:$(registry_port))"
+	say "use it in a shell in this folder: eval \"\$(make -s env$(cluster_argument))\""
 }
 
 create_cluster() {
@@ -110,15 +27,12 @@ if use_running_docker && [ -f "$STATE/complete" ] && command -v go >/dev/null; t
 fi
 check_preconditions
 connect_docker
-if [ -n "$(cluster_nodes)" ]; then
-	[ -x "$BIN/kubectl" ] || PARTS=1 part "kubectl $KUBERNETES_VERSION" install_kubectl
-	say "the cluster $CLUSTER_NAME exists but is not usable: $(cluster_problem)"
-	if repair; then
-		report_up
-		exit 0
-	fi
-	say "building $CLUSTER_NAME anew"
-	"$ROOT/hack/cluster-down.sh" --keep-docker
+if [ -n "$(cluster_nodes)" ] && [ ! -x "$BIN/kubectl" ]; then
+	PARTS=1 part "kubectl $KUBERNETES_VERSION" install_kubectl
+fi
+if reuse_cluster; then
+	report_up
+	exit 0
 fi
 
 # Everything that can be built is built before the cluster starts: the API server, the kubelets and containerd try ever
@@ -126,14 +40,21 @@ fi
 beside "$ROOT/hack/build-programs.sh"
 choose_node_image
 join
+facts=$(kernel_facts) || die "cannot run a container of the node image $node_image; Docker's message is above"
+proxy_mode=$(choose_proxy_mode)
 write_configuration
 PART=0
 PARTS=4
+! $built || PARTS=5
 docker network inspect kind >/dev/null 2>&1 || touch "$STATE/made-network"
 part "registry image" build_registry_image
+beside "$ROOT/hack/fill-registry.sh"
 part "kind cluster of 3 nodes" create_cluster
-part "registry" start_registry
+join
+part "registry seen from a node" registry_is_reachable
 if $built; then connect_pods; fi
 part "nodes Ready" wait_for 120 "the nodes to be Ready" nodes_are_ready
+record_facts
+if $built; then part "network policies" enforce_policies; fi
 touch "$STATE/complete"
 report_up

@@ -1,37 +1,12 @@
 #!/usr/bin/env bash
 # Builds and pushes podtrail's images, applies config/default to the cluster and waits until every part is ready.
 . "$(dirname "$0")/lib/common.sh"
-for lib in packages components docker cluster probe; do
+for lib in packages components docker cluster parts probe; do
 	# shellcheck source=/dev/null
 	. "$ROOT/hack/lib/$lib.sh"
 done
 require_cluster
 "$ROOT/hack/build-images.sh"
-
-# write_overlay pins the images by digest in a copy outside the tracked files. The nodes know the registry
-# as localhost:5001 on every cluster.
-write_overlay() {
-	local name
-	rm -rf "$BIN/overlay"
-	mkdir -p "$BIN/overlay"
-	{
-		echo "apiVersion: kustomize.config.k8s.io/v1beta1"
-		echo "kind: Kustomization"
-		echo "resources: [../../config/default]"
-		echo "images:"
-		for name in manager recorder scheduler; do
-			echo "  - {name: localhost:5001/podtrail/$name, digest: $(cat "$BIN/images/$name.digest")}"
-		done
-		echo "patches:"
-		echo "  - target: {kind: Deployment, name: podtrail-manager}"
-		echo "    patch: |"
-		echo "      - op: replace"
-		echo "        path: /spec/template/spec/containers/0/env/0"
-		echo "        value: {name: SIDECAR_IMAGE, value: localhost:5001/podtrail/sampleapp@$(cat "$BIN/images/sampleapp.digest")}"
-	} >"$BIN/overlay/kustomization.yaml"
-}
-
-apply() { kubectl apply --server-side --force-conflicts --field-manager=podtrail-deploy -k "$BIN/overlay"; }
 
 ca_bundles_are_set() {
 	local kind bundle
@@ -58,9 +33,16 @@ webhooks_answer() {
 	delete_probe_namespace
 }
 
-PARTS=8
+# evidence_arrives: an exporter that found no recorder tries ever more rarely; until each has come back, trails lack what it
+# would have sent.
+evidence_arrives() { KUBECONFIG=$CLUSTER_KUBECONFIG "$BIN/podtrail" doctor --wait "${EVIDENCE_WAIT_SECONDS}s"; }
+
+# What an exporter waits between two attempts at the most (gRPC's back-off), and the time of one export.
+EVIDENCE_WAIT_SECONDS=150
+
+PARTS=9
 write_overlay
-part "apply config/default" apply
+part "apply config/default" apply_parts
 part "CRD established" kubectl wait --for=condition=Established --timeout=30s crd/teachingreplicasets.apps.podtrail.dev
 part "recorder on every node" kubectl rollout status -n podtrail-system daemonset -l app.kubernetes.io/component=recorder --timeout=120s
 part "scheduler ready" kubectl rollout status -n podtrail-system deployment/podtrail-scheduler --timeout=120s
@@ -68,4 +50,5 @@ part "manager ready" kubectl rollout status -n podtrail-system deployment/podtra
 part "webhook certificates in place" wait_for 60 "the webhook configurations to get their CA" ca_bundles_are_set
 part "leaders elected" wait_for 60 "the scheduler and the manager to lead" leaders_are_elected
 part "webhooks answer" webhooks_answer
+part "evidence from every node" evidence_arrives
 say "podtrail is deployed to $CLUSTER_NAME: kubectl get pods -n podtrail-system"

@@ -23,7 +23,7 @@ show() {
 podtrail() { KUBECONFIG=$CLUSTER_KUBECONFIG "$BIN/podtrail" "$@"; }
 
 title "the cluster"
-"$ROOT/hack/cluster-up.sh"
+DEPLOY=early "$ROOT/hack/cluster-up.sh"
 connect_docker
 title "podtrail's parts"
 "$ROOT/hack/build-programs.sh" podtrail
@@ -49,14 +49,22 @@ fi
 show podtrail trail pod/no-limit -n podtrail-demo || [ $? = 1 ]
 end_section
 
+pod=$(kubectl get pods -n podtrail-demo -l app=nginx -o 'jsonpath={.items[0].metadata.name}')
 cat <<END
 
 the demo took $SECONDS s:$times
 
-Each of these lines can be pasted. The first selects this cluster in your shell; run it from this folder:
+Each of these lines can be pasted. The first selects this cluster in your shell (in fish: make -s env | source); run it from
+this folder. The others look at one Pod, stage by stage:
 
   eval "\$(make -s env)"
-  podtrail trail trs/web -n podtrail-demo -v
+  podtrail trail pod/$pod -n podtrail-demo -v
+  podtrail admission pod/$pod -n podtrail-demo
+  podtrail schedule pod/$pod -n podtrail-demo
+  podtrail run pod/$pod -n podtrail-demo
+
+These change something, and show what became of it:
+
   kubectl scale trs/web -n podtrail-demo --replicas=5
   podtrail trail trs/web -n podtrail-demo
   kubectl delete pod -n podtrail-demo -l app=web

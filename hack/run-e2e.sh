@@ -15,7 +15,7 @@ finish() {
 		dump_state || true
 	fi
 	if [ "${KEEP:-}" = 1 ]; then
-		say "kept: export KUBECONFIG=$CLUSTER_KUBECONFIG"
+		say "kept: eval \"\$(make -s env$(cluster_argument))\""
 	else
 		# Its output must not follow the test runner's closing lines.
 		"$ROOT/hack/cluster-down.sh" >"$CACHE/logs/e2e-down.log" 2>&1 || warn "removing $CLUSTER_NAME failed; see $CACHE/logs/e2e-down.log"
@@ -36,9 +36,11 @@ dump_state() {
 
 install_packages curl=curl # the samples' README uses it
 trap finish EXIT
-"$ROOT/hack/cluster-up.sh"
+DEPLOY=early "$ROOT/hack/cluster-up.sh"
 "$ROOT/hack/deploy.sh"
 use_running_docker
+REGISTRY_PORT=$(registry_port) # a kept cluster's may be another
+bypass_proxy                   # the samples' README calls curl on localhost
 cd "$ROOT"
 export KUBECONFIG=$CLUSTER_KUBECONFIG
 GOWORK=off go test -count=1 -timeout 20m ./test/e2e -v -ginkgo.v -ginkgo.no-color "$@"

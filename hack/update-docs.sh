@@ -30,7 +30,7 @@ fill() {
 	done <"$1"
 }
 
-git grep -l '<!-- output of: ' -- '*.md' | while read -r file; do
+repository grep -l '<!-- output of: ' -- '*.md' | while read -r file; do
 	fill "$file" >"$file.new"
 	mv "$file.new" "$file"
 	say "updated $file"

@@ -21,7 +21,7 @@ digests() {
 }
 
 mkdir "$work/copy"
-(cd "$ROOT" && git ls-files --cached --others --exclude-standard -z | tar --null -cf - -T -) | tar -xf - -C "$work/copy"
+copy_to "$work/copy"
 here=$(digests "$ROOT")
 there=$(umask 077 && digests "$work/copy")
 say "$here"

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Checks that the versions in hack/versions.sh, the modules, the documents and kind itself agree.
 . "$(dirname "$0")/lib/common.sh"
+. "$ROOT/hack/lib/node-image.sh"
 cd "$ROOT"
 wrong=0
 same() { # WHAT WANT HAVE
 	if [ "$2" != "$3" ]; then
-		say "$1: want $2, have ${3:-nothing}"
+		say "$1: want ${2:-none}, have ${3:-nothing}"
 		wrong=1
 	fi
 }
@@ -24,8 +25,22 @@ done
 same "CoreDNS in hack/node-image/coredns/go.mod" "$COREDNS_VERSION" "$(requires hack/node-image/coredns github.com/coredns/coredns)"
 same "etcd in hack/node-image/etcd/go.mod" "v${ETCD_IMAGE_VERSION%%-*}" "$(requires hack/node-image/etcd go.etcd.io/etcd/server/v3)"
 
+# What Kubernetes' client is built from must be the same everywhere: Go compiles it once for each set of versions, which
+# takes a minute of two processors.
+client_libraries() {
+	(cd "$1" && GOWORK=off go list -deps -f '{{with .Module}}{{.Path}} {{.Version}} {{with .Replace}}{{.Version}}{{else}}{{.Version}}{{end}}{{end}}' \
+		k8s.io/client-go/kubernetes k8s.io/client-go/tools/cache | sort -u)
+}
+want_libraries=$(client_libraries .)
+for module in scheduler-plugin test/upstream hack/node-image/kubernetes hack/node-image/coredns hack/node-image/local-path; do
+	same "libraries of k8s.io/client-go in $module/go.mod that podtrail has (<) and it has (>) in another version" "" \
+		"$(diff <(echo "$want_libraries") <(client_libraries "$module"))"
+done
+
 kind_default=$(GOFLAGS="$GOFLAGS -modfile=go.tools.mod" unpacked sigs.k8s.io/kind)/pkg/apis/config/defaults/image.go
-same "kind's default node image" "$KIND_NODE_IMAGE" "$(sed -n 's/^const Image = "\(.*\)"$/\1/p' "$kind_default")"
+kind_image=$(sed -n 's/^const Image = "\(.*\)"$/\1/p' "$kind_default")
+of_same_minor "$KIND_NODE_IMAGE" "$kind_image" ||
+	same "kind's node image" "one with a digest, of the same Kubernetes minor as kind's default $kind_image" "$KIND_NODE_IMAGE"
 
 kubeadm_constants=$(cd hack/node-image/kubernetes && unpacked k8s.io/kubernetes)/cmd/kubeadm/app/constants/constants.go
 for pair in "PauseVersion $PAUSE_VERSION" "DefaultEtcdVersion $ETCD_IMAGE_VERSION" "CoreDNSVersion $COREDNS_VERSION"; do

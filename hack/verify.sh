@@ -23,30 +23,27 @@ check() {
 	rm "$log"
 }
 
-# copy_to FOLDER copies the tree there, without what git ignores.
-copy_to() { git ls-files --cached --others --exclude-standard -z | tar --null -cf - -T - | tar -xf - -C "$1"; }
-
-# in_copy COMMAND… runs the command in a copy of the tree and shows what it changed.
+# in_copy COMMAND… runs the command in a copy of the tree and shows what it changed. For check, which gives it a shell of
+# its own.
 in_copy() {
 	local copy
 	copy=$(mktemp -d)
 	# shellcheck disable=SC2064
 	trap "rm -rf '$copy'" EXIT
 	copy_to "$copy"
-	(
-		cd "$copy"
-		git init --quiet .
-		git add --all
-		"$@"
-		git --no-pager diff --exit-code
-		[ -z "$(git ls-files --others --exclude-standard)" ]
-	)
+	cd "$copy"
+	unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE
+	git init --quiet .
+	git add --all
+	"$@"
+	git --no-pager diff --exit-code
+	[ -z "$(git ls-files --others --exclude-standard)" ] || { git ls-files --others --exclude-standard && return 1; }
 }
 
 generated_files() { in_copy make --no-print-directory generate manifests; }
 formatting() {
 	local unformatted
-	unformatted=$(git ls-files '*.go' | xargs gofmt -l -s)
+	unformatted=$(repository ls-files '*.go' | xargs gofmt -l -s)
 	[ -z "$unformatted" ] || { echo "not formatted, run make fmt: $unformatted" && return 1; }
 	# shellcheck disable=SC2046
 	tool shfmt -d $(hack/list-scripts.sh)
@@ -54,16 +51,17 @@ formatting() {
 # shellcheck disable=SC2046
 shell_scripts() { shellcheck --external-sources $(hack/list-scripts.sh); }
 tidy_modules() {
-	local module
+	local module untidy=''
 	for module in . scheduler-plugin test/upstream hack/build-image hack/node-image/*/; do
 		[ -f "$module/go.mod" ] || continue
 		echo "$module"
-		(cd "$module" && GOWORK=off go mod tidy -diff)
+		(cd "$module" && GOWORK=off go mod tidy -diff) || untidy="$untidy $module"
 	done
+	[ -z "$untidy" ] || { echo "not tidy:$untidy" && return 1; }
 }
 licences() {
 	local without
-	without=$(git ls-files '*.go' | xargs grep -L '^// SPDX-License-Identifier: Apache-2.0$' || true)
+	without=$(repository ls-files '*.go' | xargs grep -L '^// SPDX-License-Identifier: Apache-2.0$' || true)
 	[ -z "$without" ] || { echo "without the licence line: $without" && return 1; }
 }
 
@@ -91,6 +89,7 @@ check "generated files" generated_files
 check "formatting" formatting
 check "licences" licences
 check "shell scripts" shell_scripts
+check "workflow" tool actionlint
 check "tidy modules" tidy_modules
 check "pinned versions" hack/verify-versions.sh
 check "documentation" env GOWORK=off go test -count=1 ./test/docs

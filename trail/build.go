@@ -15,7 +15,10 @@ import (
 // request, the resourceVersion that it stored, the parent of a span and its trace, the ids of sandbox and container.
 // Where the evidence holds none of them and only one object of that name is known, the join is by name and marked
 // inferred. Time never joins and never orders causes. The result does not depend on the observations' order.
-func Build(observations []Observation) Trail {
+//
+// Heard is what the recorders said of those who send them spans when the evidence was read, if that is known. It joins
+// nothing; where spans are missing it says why.
+func Build(observations []Observation, heard ...Listening) Trail {
 	b := builder{objects: map[string]*draft{}, uids: map[Subject]map[string]bool{}}
 	joined, unjoined := join(canonical(observations))
 	for i := range joined {
@@ -25,6 +28,8 @@ func Build(observations []Observation) Trail {
 		b.add(&joined[i])
 	}
 	t := b.trail()
+	of := listeningOf(heard)
+	t.Walk(func(o *Object) { o.addLacking(of) })
 	t.Unjoined = unjoined
 	return t
 }

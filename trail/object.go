@@ -52,7 +52,8 @@ type Entry struct {
 	At           time.Time     `json:"at,omitzero"`
 	Took         time.Duration `json:"tookNs,omitempty"`
 	Observations []Observation `json:"observations,omitempty"`
-	// Missing is set if the stage has no evidence.
+	// Missing is set if the stage has no evidence. Beside observations it says which of the stage's sources has
+	// none.
 	Missing *Missing `json:"missing,omitempty"`
 }
 

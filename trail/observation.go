@@ -82,11 +82,13 @@ type Failure struct {
 	Code int32 `json:"code,omitempty"`
 }
 
-// Missing says that a stage has no evidence, which source would have it, and how to switch that on.
+// Missing says that a stage has no evidence, or none of one source, which source would have it, and how to get it.
 type Missing struct {
 	Source string `json:"source"`
 	Why    string `json:"why"`
 	Remedy string `json:"remedy"`
+	// Soon reports whether it is only a matter of seconds until the evidence is there.
+	Soon bool `json:"-"`
 }
 
 // Request is what identifies a write among others.
@@ -149,6 +151,8 @@ type Observation struct {
 	Inferred bool `json:"inferred,omitempty"`
 	// Request is the write that the evidence is the record of, nil for all sources but the audit log.
 	Request *Request `json:"-"`
+	// Sender is the service.name of who sent the span that the evidence is, "" for all other sources.
+	Sender string `json:"-"`
 	// Owner is the subject's controller by ownerReference.
 	Owner *Subject `json:"-"`
 	// State is the object's status as the evidence shows it.

@@ -54,7 +54,7 @@ func managerOptions(o options, s *runtime.Scheme, certificates *certs.Manager, k
 			ByObject:         byObject,
 			DefaultTransform: cache.TransformStripManagedFields(),
 		},
-		Metrics:                       serve.Options(o.metricsAddress, kept...),
+		Metrics:                       serve.Options(o.metricsAddress, version, kept...),
 		WebhookServer:                 newWebhookServer(o.webhookPort, certificates.GetCertificate),
 		HealthProbeBindAddress:        o.healthAddress,
 		LeaderElection:                o.leaderElect,

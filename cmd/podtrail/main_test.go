@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -12,6 +13,7 @@ import (
 // module's.
 func TestVersion(t *testing.T) {
 	defer func(was string) { version = was }(version)
+	t.Setenv("KUBECONFIG", filepath.Join(t.TempDir(), "none"))
 	for set, want := range map[string]string{"v9.9.9": "podtrail v9.9.9, ", "": "podtrail (devel), "} {
 		version = set
 		var out, errOut bytes.Buffer

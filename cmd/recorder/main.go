@@ -103,7 +103,7 @@ func run(ctx context.Context, log logr.Logger, o options) error {
 	manager, err := ctrl.NewManager(config, ctrl.Options{
 		Logger:                  log,
 		Scheme:                  runtime.NewScheme(), // it reads no objects
-		Metrics:                 serve.Options(o.metricsBindAddress, opened.served...),
+		Metrics:                 serve.Options(o.metricsBindAddress, version, opened.served...),
 		HealthProbeBindAddress:  o.probeBindAddress,
 		GracefulShutdownTimeout: &stop,
 	})

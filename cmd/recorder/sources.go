@@ -68,33 +68,36 @@ func divide(total int64, names []string) map[string]int64 {
 func (o *options) open() (sources, error) {
 	var s sources
 	bytes := divide(o.bufferBytes, o.names())
-	store := func(name string) *evidence.Store {
-		kept := evidence.New(name, o.nodeName, bytes[name])
-		s.served = append(s.served, kept)
-		return kept
+	store := func(name string) *evidence.Store { return evidence.New(name, o.nodeName, bytes[name]) }
+	add := func(follower manager.Runnable, served ...serve.Source) {
+		s.runnables, s.served = append(s.runnables, follower), append(s.served, served...)
 	}
 	if o.auditLog != "" {
-		s.runnables = append(s.runnables, auditlog.New(o.auditLog, store(source.Audit)))
+		follower := auditlog.New(o.auditLog, store(source.Audit))
+		add(follower, follower)
 	}
 	if o.otlpBindAddress != "" {
 		receiver, err := otlp.New(o.otlpBindAddress, bytes[pending], store(source.Span))
 		if err != nil {
 			return sources{}, fmt.Errorf("--otlp-bind-address: %w", err)
 		}
-		s.runnables = append(s.runnables, receiver)
+		add(receiver, receiver)
 	}
 	if o.etcd.Endpoint != "" {
-		watcher, err := etcdwatch.New(o.etcd, o.etcdPrefix, store(source.Etcd), store(source.Lease))
+		stored, renewed := store(source.Etcd), store(source.Lease)
+		watcher, err := etcdwatch.New(o.etcd, o.etcdPrefix, stored, renewed)
 		if err != nil {
 			return sources{}, fmt.Errorf("--etcd-endpoint: %w", err)
 		}
-		s.runnables = append(s.runnables, watcher)
+		add(watcher, stored, renewed)
 	}
 	if o.cniResults != "" {
-		s.runnables = append(s.runnables, nodefiles.NewCNI(o.cniResults, store(source.CNI)))
+		follower := nodefiles.NewCNI(o.cniResults, store(source.CNI))
+		add(follower, follower)
 	}
 	if o.ociBundles != "" {
-		s.runnables = append(s.runnables, nodefiles.NewOCI(o.ociBundles, store(source.OCI)))
+		follower := nodefiles.NewOCI(o.ociBundles, store(source.OCI))
+		add(follower, follower)
 	}
 	return s, nil
 }

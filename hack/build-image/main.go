@@ -3,7 +3,7 @@
 // Command build-image makes one single-platform Linux image from files and pushes it to a registry or writes
 // it as a Docker archive. The same files always give the same digest: no time, user name or host goes in.
 //
-//	build-image -tag REF [-push] [-output FILE.tar] [-entrypoint PATH] [-user UID:GID] SOURCE=TARGET…
+//	build-image -tag REF [-arch ARCH] [-push] [-output FILE.tar] [-entrypoint PATH] [-user UID:GID] SOURCE=TARGET…
 //
 // It prints REF@DIGEST. A SOURCE that is a folder is added with all that is below it.
 package main
@@ -11,6 +11,7 @@ package main
 import (
 	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"errors"
 	"flag"
 	"fmt"
@@ -20,6 +21,7 @@ import (
 	"path"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -32,15 +34,19 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 )
 
+// architectures are those that Kubernetes has nodes of.
+var architectures = []string{"386", "amd64", "arm", "arm64", "ppc64le", "riscv64", "s390x"}
+
 type options struct {
-	tag, output, entrypoint, user string
-	push                          bool
-	files                         []string
+	tag, arch, output, entrypoint, user string
+	push                                bool
+	files                               []string
 }
 
 func main() {
 	var o options
 	flag.StringVar(&o.tag, "tag", "", "reference of the image, for example localhost:5001/podtrail/manager:dev")
+	flag.StringVar(&o.arch, "arch", runtime.GOARCH, "architecture that the files are for, in Go's words")
 	flag.StringVar(&o.output, "output", "", "write a Docker archive to this file")
 	flag.StringVar(&o.entrypoint, "entrypoint", "", "path of the program inside the image")
 	flag.StringVar(&o.user, "user", "65532:65532", "UID:GID that the program runs as")
@@ -59,6 +65,9 @@ func run(o options) (string, error) {
 	ref, err := name.NewTag(o.tag)
 	if err != nil {
 		return "", fmt.Errorf("-tag %q: want REGISTRY/NAME:TAG: %w", o.tag, err)
+	}
+	if !slices.Contains(architectures, o.arch) {
+		return "", fmt.Errorf("-arch %q: want one of %s", o.arch, strings.Join(architectures, ", "))
 	}
 	img, err := build(o)
 	if err != nil {
@@ -90,9 +99,10 @@ func build(o options) (v1.Image, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Compressed once and quickly: the images travel no further than from this machine to the cluster's registry.
 	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) {
 		return io.NopCloser(bytes.NewReader(content)), nil
-	})
+	}, tarball.WithCompressedCaching, tarball.WithCompressionLevel(gzip.BestSpeed))
 	if err != nil {
 		return nil, fmt.Errorf("making the layer: %w", err)
 	}
@@ -105,7 +115,7 @@ func build(o options) (v1.Image, error) {
 		return nil, fmt.Errorf("reading the image's configuration: %w", err)
 	}
 	file = file.DeepCopy()
-	file.OS, file.Architecture = "linux", runtime.GOARCH
+	file.OS, file.Architecture = "linux", o.arch
 	file.Config.User = o.user
 	file.Config.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 	if o.entrypoint != "" {

@@ -1,13 +1,31 @@
 # shellcheck shell=bash
 # What the cluster scripts share: the nodes, their health, kubectl.
+# shellcheck source=hack/lib/proxy.sh
+. "$ROOT/hack/lib/proxy.sh"
 
-kind() { KUBECONFIG=$CLUSTER_KUBECONFIG tool kind "$@"; }
+# kind runs kind with Docker and its own network, whatever the user's shell says, and with what nodes need of a proxy.
+kind() {
+	(
+		unset KIND_EXPERIMENTAL_PROVIDER KIND_EXPERIMENTAL_DOCKER_NETWORK KIND_EXPERIMENTAL_CONTAINERD_SNAPSHOTTER
+		bypass_proxy
+		KUBECONFIG=$CLUSTER_KUBECONFIG tool kind "$@"
+	)
+}
 
 kubectl() { "$BIN/kubectl" --kubeconfig "$CLUSTER_KUBECONFIG" "$@"; }
 
 # cluster_nodes prints the names of the node containers, running or not.
 cluster_nodes() {
 	docker ps --all --filter "label=io.x-k8s.kind.cluster=$CLUSTER_NAME" --format '{{.Names}}' | sort
+}
+
+# registry_port prints the port on this machine of the cluster's registry: of the one that is there, running or not,
+# else of the one to be made.
+registry_port() {
+	local port
+	port=$(docker container inspect --format '{{(index (index .HostConfig.PortBindings "5000/tcp") 0).HostPort}}' \
+		"$REGISTRY_CONTAINER" 2>/dev/null) || port=''
+	if is_number "$port"; then echo "$port"; else echo "$REGISTRY_PORT"; fi
 }
 
 # cluster_problem prints the first reason why the cluster is not usable, and nothing if it is.
@@ -41,13 +59,19 @@ nodes_are_ready() {
 	[ -z "$notready" ] || { echo "not Ready: $notready" && return 1; }
 }
 
-# kubelets_report_since TIME (RFC 3339, UTC) succeeds when every kubelet has renewed its Lease after that time:
-# Ready alone may still be what a node said before it was stopped.
-kubelets_report_since() {
-	local late
-	late=$(kubectl get leases -n kube-node-lease -o 'jsonpath={range .items[*]}{.spec.renewTime} {.metadata.name}{"\n"}{end}' |
-		awk -v since="$1" '$1 < since {print $2}' | tr '\n' ' ') || { echo "the API server does not answer" && return 1; }
-	[ -z "$late" ] || { echo "silent: $late" && return 1; }
+# lease_times prints for each node "NAME TIME", when its kubelet last renewed its Lease, by the node's own clock.
+lease_times() {
+	kubectl get leases -n kube-node-lease --request-timeout=3s \
+		-o 'jsonpath={range .items[*]}{.metadata.name} {.spec.renewTime}{"\n"}{end}'
+}
+
+# kubelets_report_after TIMES succeeds when every kubelet has renewed its Lease since lease_times printed these: Ready may
+# still be what a node said before it was stopped. This machine's clock is not asked, a virtual machine's lags after sleep.
+kubelets_report_after() {
+	local now silent
+	now=$(lease_times) || { echo "the API server does not answer" && return 1; }
+	silent=$(printf '%s\n' "$1" "$now" | awk 'NF == 2 && seen[$0]++ {print $1}' | tr '\n' ' ')
+	[ -z "$silent" ] || { echo "silent: $silent" && return 1; }
 }
 
 # require_cluster ends the script unless the cluster is up.
@@ -74,3 +98,6 @@ install_kubectl() {
 	mkdir -p "$BIN"
 	cmp -s "$(component_path kubectl "$goos")" "$BIN/kubectl" || install -m 0755 "$(component_path kubectl "$goos")" "$BIN/kubectl"
 }
+
+# cluster_argument prints what make needs to mean this cluster, with a blank before it.
+cluster_argument() { [ "$CLUSTER_NAME" = podtrail ] || echo " CLUSTER_NAME=$CLUSTER_NAME"; }

@@ -8,9 +8,10 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 . "$ROOT/hack/versions.sh"
 
 CLUSTER_NAME=${CLUSTER_NAME:-podtrail}
-# The registry's port on this machine; nodes know the registry as localhost:5001 whatever this is.
+# The port on this machine of a registry to be made, see registry_port for one that runs; nodes know the registry as
+# localhost:5001 whatever this is.
 REGISTRY_PORT=${REGISTRY_PORT:-5001}
-# auto: pull kind's node image, build one if no registry answers; pull; build.
+# auto: what Docker has, else pull kind's node image, else build one where that is possible; pull; build.
 NODE_IMAGE=${NODE_IMAGE:-auto}
 
 CACHE=${PODTRAIL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/podtrail}
@@ -20,8 +21,31 @@ STATE=$CACHE/clusters/$CLUSTER_NAME
 CLUSTER_KUBECONFIG=$BIN/$CLUSTER_NAME.kubeconfig
 REGISTRY_CONTAINER=$CLUSTER_NAME-registry
 
-# One set of flags everywhere, so that all our builds share Go's build cache.
-export CGO_ENABLED=0 GOFLAGS="-trimpath ${GOFLAGS:-}"
+# What the shell of the user may hold and what would build or start something else here: a platform for all of
+# Docker's commands, a mode of Go's modules, a workspace.
+unset DOCKER_DEFAULT_PLATFORM
+export GO111MODULE=on GOWORK=off
+# go_flags prints one set of flags for everywhere, so that all our builds share Go's build cache, and what GOFLAGS
+# holds besides. -buildvcs=false: git refuses to read a checkout that belongs to another user.
+go_flags() {
+	local flag flags='-trimpath -buildvcs=false'
+	set -f # in the subshell of $(go_flags)
+	# shellcheck disable=SC2086
+	for flag in ${GOFLAGS:-}; do
+		case $flag in
+		-mod=* | --mod=* | -modfile=* | --modfile=* | -trimpath | -buildvcs=*) ;;
+		*) flags="$flags $flag" ;;
+		esac
+	done
+	echo "$flags"
+}
+GOFLAGS=$(go_flags)
+export CGO_ENABLED=0 GOFLAGS
+# The architecture of Docker's machine, in Go's words; use_running_docker asks for it.
+NODE_ARCH=''
+# node_arch prints the architecture to build for what runs on nodes: Docker's, which need not be Go's (Go under Rosetta,
+# a daemon elsewhere), or Go's where no Docker was asked.
+node_arch() { echo "${NODE_ARCH:-$(go env GOARCH)}"; }
 
 say() { printf '%s\n' "$*"; }
 warn() { printf 'warning: %s\n' "$*" >&2; }
@@ -30,10 +54,41 @@ die() {
 	exit 1
 }
 
+is_number() {
+	case ${1:-} in '' | *[!0-9]*) return 1 ;; esac
+}
+
+# copy_to FOLDER copies the checkout there, without what git ignores.
+copy_to() { (cd "$ROOT" && tracked_files -z | tar --null -cf - -T -) | tar -xf - -C "$1"; }
+
+# gib KIB prints a size in GiB with one decimal.
+gib() { awk -v kib="$1" 'BEGIN {printf "%.1f\n", int(kib / 1024 / 102.4) / 10}'; }
+
+# require_linux WHAT ends the script on another system, before anything is built.
+require_linux() { [ "$(uname -s)" = Linux ] || die "$1 reads /proc, so it runs on Linux only; this is $(uname -s)"; }
+
+# repository ARGS… runs git on this checkout, from its root. git refuses a repository of another user (safe.directory)
+# when it has to look for it; every version takes one that is named.
+repository() {
+	[ -e "$ROOT/.git" ] || die "$ROOT is no git checkout, and this needs the list of files that git keeps: use a clone"
+	git -C "$ROOT" --git-dir="$ROOT/.git" --work-tree="$ROOT" "$@"
+}
+
+# tracked_files ARGS… prints the files of the checkout that git does not ignore, new ones among them.
+tracked_files() { repository ls-files --cached --others --exclude-standard "$@"; }
+
+# for_sed TEXT prints the text so that sed takes it as it is, in a pattern and in a replacement, between two #.
+for_sed() { printf '%s' "$1" | sed 's/[][\\.*^$#&]/\\&/g'; }
+CACHE_PATTERN=$(for_sed "$CACHE")
+
+GO_VERSION='' # so that it is asked once
+# go_version prints the version of Go that builds this checkout: Go takes a newer toolchain where go.mod wants one.
+go_version() { (cd "$ROOT" && go env GOVERSION); }
+
 # hash_of prints the first 12 hex digits of the SHA-256 of its standard input. Where the cache lies is no
 # part of what is hashed.
 hash_of() {
-	sed "s#$CACHE##g" | if command -v sha256sum >/dev/null; then sha256sum; else shasum -a 256; fi | cut -c1-12
+	sed "s#$CACHE_PATTERN##g" | if command -v sha256sum >/dev/null; then sha256sum; else shasum -a 256; fi | cut -c1-12
 }
 
 # tool NAME ARGS… runs a tool of go.tools.mod; it is compiled on first use and then comes from Go's cache.
@@ -137,9 +192,10 @@ beside() {
 	trap 'kill -- "-$BESIDE" 2>/dev/null' EXIT
 }
 
-# join waits for what runs beside this script, and ends the script if that failed; it has said why.
+# join waits for what runs beside this script, if anything does, and ends the script if that failed; it has said why.
 join() {
 	local status=0
+	[ -n "$BESIDE" ] || return 0
 	wait "$BESIDE" || status=$?
 	BESIDE=''
 	trap - EXIT

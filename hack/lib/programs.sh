@@ -27,7 +27,7 @@ program_ldflags() {
 program_target() {
 	case $1 in
 	podtrail) echo "GOOS=$(go env GOHOSTOS) GOARCH=$(go env GOHOSTARCH)" ;;
-	*) echo "GOOS=linux GOARCH=$(go env GOARCH)" ;;
+	*) echo "GOOS=linux GOARCH=$(node_arch)" ;;
 	esac
 }
 
@@ -36,7 +36,7 @@ program_target() {
 program_path() {
 	local packages key
 	packages=$(cd "$(program_module "$1")" &&
-		env GOWORK=off "$(program_target "$1" | cut -d' ' -f1)" "$(program_target "$1" | cut -d' ' -f2)" \
+		env GOWORK=off "$(program_target "$1" | cut -d' ' -f1)" "$(program_target "$1" | cut -d' ' -f2)" GOGC="${GOGC:-200}" \
 			go list -deps -export -f '{{.BuildID}}' "./cmd/$1") || return 1
 	key=$(echo "$packages $(program_ldflags "$1") $(program_target "$1") $(go env GOVERSION)" | hash_of)
 	echo "$CACHE/programs/$1-$key/$1"
@@ -45,7 +45,7 @@ program_path() {
 # link_program NAME OUTPUT compiles and links one program.
 link_program() {
 	(cd "$(program_module "$1")" &&
-		env GOWORK=off "$(program_target "$1" | cut -d' ' -f1)" "$(program_target "$1" | cut -d' ' -f2)" \
+		env GOWORK=off "$(program_target "$1" | cut -d' ' -f1)" "$(program_target "$1" | cut -d' ' -f2)" GOGC="${GOGC:-200}" \
 			go build -ldflags "$(program_ldflags "$1")" -o "$2" "./cmd/$1")
 }
 

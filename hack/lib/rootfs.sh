@@ -5,7 +5,7 @@
 NODE_PACKAGES=systemd,systemd-sysv,dbus,conntrack,iptables,nftables,iproute2,ethtool,util-linux,mount,kmod,libseccomp2,pigz,e2fsprogs,bash,ca-certificates,curl,jq,procps,socat,ebtables,hostname
 
 packages_path() {
-	echo "$CACHE/rootfs/packages-$(echo "$NODE_PACKAGES $DEBIAN_RELEASE $(go env GOARCH)" | hash_of).tar"
+	echo "$CACHE/rootfs/packages-$(echo "$NODE_PACKAGES $DEBIAN_RELEASE $(node_arch)" | hash_of).tar"
 }
 
 build_packages() {
@@ -16,7 +16,7 @@ build_packages() {
 		return
 	fi
 	mkdir -p "$(dirname "$out")"
-	mmdebstrap --variant=minbase --architectures="$(go env GOARCH)" --include="$NODE_PACKAGES" "$DEBIAN_RELEASE" "$out.part.$$.tar"
+	mmdebstrap --variant=minbase --architectures="$(node_arch)" --include="$NODE_PACKAGES" "$DEBIAN_RELEASE" "$out.part.$$.tar"
 	mv "$out.part.$$.tar" "$out"
 }
 
@@ -33,12 +33,15 @@ build_pause() {
 	mv "$out.part.$$" "$out"
 }
 
-pause_path() { echo "$CACHE/components/pause-$(echo "$PAUSE_VERSION $(go env GOARCH)" | hash_of)/pause"; }
+pause_path() { echo "$CACHE/components/pause-$(echo "$PAUSE_VERSION $(node_arch)" | hash_of)/pause"; }
 
 # module_dir FOLDER MODULE prints where Go keeps the source of a module that a modfile under hack/node-image names.
 module_dir() {
 	(cd "$ROOT/hack/node-image/$1" && GOWORK=off go mod download "$2" && GOWORK=off go list -m -f '{{.Dir}}' "$2")
 }
+
+# module_version FOLDER MODULE prints which version of a module that modfile names.
+module_version() { awk -v module="$2" '$1 == module {print $2}' "$ROOT/hack/node-image/$1/go.mod"; }
 
 kind_files_dir() {
 	(cd "$ROOT" && GOWORK=off go mod download -modfile=go.tools.mod sigs.k8s.io/kind &&
@@ -49,7 +52,9 @@ rootfs_path() {
 	echo "$CACHE/rootfs/node-$({
 		packages_path
 		for name in $GO_COMPONENTS; do component_path "$name"; done
-		cat "$ROOT/hack/lib/rootfs.sh" "$ROOT/hack/node-image/rootfs/"*
+		cat "$ROOT/hack/lib/rootfs.sh" "$ROOT/hack/node-image/rootfs/"* "$ROOT/config/kind/storage.yaml"
+		storage_image provisioner
+		storage_image helper
 		(cd "$ROOT" && GOWORK=off go list -modfile=go.tools.mod -m sigs.k8s.io/kind)
 	} | hash_of).tar"
 }
@@ -76,7 +81,10 @@ build_rootfs() {
 
 	# kind reads the version here; kubelet and kubeadm expect the folder.
 	echo "$KUBERNETES_VERSION" >"$tree/kind/version"
-	mkdir -p "$tree/etc/kubernetes/manifests"
+	mkdir -p "$tree/etc/kubernetes/manifests" "$tree/kind/manifests"
+	# kind applies this file itself, as it does with the one in its own image.
+	sed -e "s#@PROVISIONER_IMAGE@#$(storage_image provisioner)#" -e "s#@HELPER_IMAGE@#$(storage_image helper)#g" \
+		"$ROOT/config/kind/storage.yaml" >"$tree/kind/manifests/default-storage.yaml"
 	sed -i "s#registry.k8s.io/pause:[0-9.]*#registry.k8s.io/pause:$PAUSE_VERSION#" "$tree/etc/containerd/config.toml"
 	chroot "$tree" ctr oci spec |
 		chroot "$tree" jq '.hooks.createContainer += [{path: "/kind/bin/mount-product-files.sh"}] | del(.process.rlimits)' \
@@ -97,6 +105,5 @@ build_rootfs() {
 
 	tar -cf "$out.part.$$" --numeric-owner -C "$tree" .
 	mv "$out.part.$$" "$out"
-	# Only the newest is worth its disk space: it is made from cached parts in seconds.
-	find "$CACHE/rootfs" -name 'node-*.tar' ! -path "$out" -delete
+	remove_old "$CACHE/rootfs" 'node-*.tar'
 }

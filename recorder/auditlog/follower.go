@@ -92,6 +92,9 @@ func (f *Follower) take(line []byte) {
 		return
 	}
 	if !keep(e) {
+		if isProbe(e) {
+			f.Probed(e.AuditID, e.RequestReceivedTimestamp)
+		}
 		f.Filtered(1)
 		return
 	}

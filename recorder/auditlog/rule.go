@@ -14,15 +14,17 @@ import (
 
 // event is the part of an audit.k8s.io/v1 Event that decides whether it is kept, and says what it is about.
 type event struct {
-	Kind           string           `json:"kind"`
-	APIVersion     string           `json:"apiVersion"`
-	AuditID        string           `json:"auditID"`
-	Stage          auditv1.Stage    `json:"stage"`
-	Verb           string           `json:"verb"`
-	RequestURI     string           `json:"requestURI"`
-	StageTimestamp time.Time        `json:"stageTimestamp"`
-	ObjectRef      *objectReference `json:"objectRef"`
-	ResponseObject struct {
+	Kind       string        `json:"kind"`
+	APIVersion string        `json:"apiVersion"`
+	AuditID    string        `json:"auditID"`
+	Stage      auditv1.Stage `json:"stage"`
+	Verb       string        `json:"verb"`
+	RequestURI string        `json:"requestURI"`
+	// RequestReceivedTimestamp is when the API server got the request, StageTimestamp when it wrote this.
+	RequestReceivedTimestamp time.Time        `json:"requestReceivedTimestamp"`
+	StageTimestamp           time.Time        `json:"stageTimestamp"`
+	ObjectRef                *objectReference `json:"objectRef"`
+	ResponseObject           struct {
 		Metadata struct {
 			Name string `json:"name"`
 		} `json:"metadata"`
@@ -62,4 +64,11 @@ func keep(e event) bool {
 	}
 	subresources := kept[schema.GroupResource{Group: e.ObjectRef.APIGroup, Resource: e.ObjectRef.Resource}]
 	return slices.Contains(subresources, e.ObjectRef.Subresource)
+}
+
+// isProbe reports whether the event is of a request by which podtrail doctor proves that evidence is delivered. Only that
+// it arrived is remembered.
+func isProbe(e event) bool {
+	return e.ObjectRef != nil && e.Stage == auditv1.StageResponseComplete && e.Verb == "create" && e.ObjectRef.APIGroup == source.ProbeGroup &&
+		e.ObjectRef.Resource == source.ProbeResource && source.IsProbe(e.AuditID)
 }

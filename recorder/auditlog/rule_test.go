@@ -8,7 +8,9 @@ import (
 
 	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
 
+	"podtrail.dev/podtrail/recorder/evidence"
 	"podtrail.dev/podtrail/telemetry/buffer"
+	"podtrail.dev/podtrail/trail/source"
 )
 
 func TestKeep(t *testing.T) {
@@ -47,6 +49,7 @@ func TestKeep(t *testing.T) {
 		"a Secret is patched":                          {verb: "patch", resource: "secrets"},
 		"a ConfigMap is updated":                       {verb: "update", resource: "configmaps"},
 		"a token is made":                              {verb: "create", resource: "serviceaccounts", subresource: "token"},
+		"a person asks who it is":                      {verb: "create", group: "authentication.k8s.io", resource: "selfsubjectreviews"},
 		"a token is reviewed":                          {verb: "create", group: "authentication.k8s.io", resource: "tokenreviews"},
 		"a lease is renewed":                           {verb: "update", group: "coordination.k8s.io", resource: "leases"},
 		"a StatefulSet is created":                     {verb: "create", group: "apps", resource: "statefulsets"},
@@ -115,5 +118,35 @@ func TestAbout(t *testing.T) {
 				t.Errorf("about %+v, want %+v", got, tc.want)
 			}
 		})
+	}
+}
+
+// TestProbe: of doctor's request only that it arrived is remembered, and of no other not even that.
+func TestProbe(t *testing.T) {
+	const mine = source.ProbePrefix + "0a6d6a1c-0c3f-4b6e-9d5e-1b8f6d1c2e3f"
+	review := &objectReference{APIGroup: "authentication.k8s.io", Resource: "selfsubjectreviews"}
+	done := auditv1.StageResponseComplete
+	for name, tc := range map[string]struct {
+		event event
+		want  bool
+	}{
+		"doctor's request":            {event{AuditID: mine, Stage: done, Verb: "create", ObjectRef: review}, true},
+		"kubectl auth whoami":         {event{AuditID: "0a6d6a1c-0c3f-4b6e-9d5e-1b8f6d1c2e3f", Stage: done, Verb: "create", ObjectRef: review}, false},
+		"a request that only came in": {event{AuditID: mine, Stage: auditv1.StageRequestReceived, Verb: "create", ObjectRef: review}, false},
+		"another verb":                {event{AuditID: mine, Stage: done, Verb: "get", ObjectRef: review}, false},
+		"another resource":            {event{AuditID: mine, Stage: done, Verb: "create", ObjectRef: &objectReference{APIGroup: "authentication.k8s.io", Resource: "tokenreviews"}}, false},
+		"another group":               {event{AuditID: mine, Stage: done, Verb: "create", ObjectRef: &objectReference{APIGroup: "example.com", Resource: "selfsubjectreviews"}}, false},
+		"a request for no object":     {event{AuditID: mine, Stage: done, Verb: "create"}, false},
+	} {
+		if got := isProbe(tc.event); got != tc.want {
+			t.Errorf("%s is one of doctor's: %v, want %v", name, got, tc.want)
+		}
+	}
+	f := New("/nowhere/audit.log", evidence.New(source.Audit, "cp", 1<<20))
+	f.take([]byte(`{"kind":"Event","apiVersion":"audit.k8s.io/v1","auditID":"` + mine + `","stage":"ResponseComplete","verb":"create",` +
+		`"requestReceivedTimestamp":"2026-05-04T10:00:00.25Z","objectRef":{"resource":"selfsubjectreviews","apiGroup":"authentication.k8s.io"}}`))
+	got := f.Status()
+	if len(got.Probes) != 1 || got.Probes[0].AuditID != mine || !got.Probes[0].Received.Equal(time.Date(2026, 5, 4, 10, 0, 0, 250e6, time.UTC)) || got.Kept != 0 {
+		t.Errorf("%d records kept, want none; probes %+v, want one that was received at 10:00:00.25", got.Kept, got.Probes)
 	}
 }

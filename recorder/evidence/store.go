@@ -5,6 +5,8 @@ package evidence
 
 import (
 	"iter"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,6 +21,7 @@ type Store struct {
 	node  string
 	kept  *buffer.Compressed
 	start time.Time
+	now   func() time.Time
 
 	mu     sync.Mutex
 	counts counts
@@ -29,12 +32,17 @@ type counts struct {
 	malformed int64
 	dropped   int64
 	lastError string
+	warning   string
 	gap       time.Time
+	probes    []source.Probe
 }
+
+// maxProbes bounds how many probes are remembered. Whoever is authenticated may send them, so the oldest go.
+const maxProbes = 32
 
 // New returns an empty store for a source of that name that holds at most limit bytes. It knows from now on.
 func New(name, node string, limit int64) *Store {
-	return &Store{name: name, node: node, kept: buffer.NewCompressed(limit), start: time.Now()}
+	return &Store{name: name, node: node, kept: buffer.NewCompressed(limit), start: time.Now(), now: time.Now}
 }
 
 // Name is the source's.
@@ -71,6 +79,24 @@ func (s *Store) Report(err error) (changed bool) {
 	return changed
 }
 
+// Warn remembers why the source works less well than it should, "" if it does not. It returns true if that differs from
+// before, so that a warning which lasts is logged once.
+func (s *Store) Warn(why string) (changed bool) {
+	s.count(func(c *counts) { changed, c.warning = c.warning != why, why })
+	return changed
+}
+
+// Probed remembers that evidence of a probe has arrived, and no more of it. The API server received the request at that
+// time.
+func (s *Store) Probed(auditID string, received time.Time) {
+	probe := source.Probe{AuditID: strings.Clone(auditID), Received: received.UTC(), Arrived: s.now().UTC()}
+	s.count(func(c *counts) {
+		if c.probes = append(c.probes, probe); len(c.probes) > maxProbes {
+			c.probes = slices.Delete(c.probes, 0, 1)
+		}
+	})
+}
+
 // Gap says that something before that time may have been missed, so that all is known only from then on.
 func (s *Store) Gap(at time.Time) { s.count(func(c *counts) { c.gap = at }) }
 
@@ -89,7 +115,8 @@ func (s *Store) Status() source.Status {
 	return source.Status{
 		Source: s.name, Node: s.node, Since: since,
 		Kept: stats.Kept, KeptBytes: stats.Bytes, Dropped: stats.Dropped + s.counts.dropped,
-		Filtered: s.counts.filtered, Malformed: s.counts.malformed, LastError: s.counts.lastError,
+		Filtered: s.counts.filtered, Malformed: s.counts.malformed, LastError: s.counts.lastError, Warning: s.counts.warning,
+		Now: s.now().UTC(), Probes: slices.Clone(s.counts.probes),
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/fsnotify/fsnotify"
+	"github.com/go-logr/logr"
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"podtrail.dev/podtrail/recorder/evidence"
@@ -53,6 +54,7 @@ type Follower struct {
 	directory string
 	format    format
 	now       func() time.Time
+	changes   changes
 
 	// seen is what each present entry was like when it was last read.
 	seen map[string]seen
@@ -67,16 +69,19 @@ type seen struct {
 }
 
 func newFollower(directory string, format format, kept *evidence.Store) *Follower {
-	return &Follower{Store: kept, directory: directory, format: format, now: time.Now, seen: map[string]seen{}}
+	return &Follower{
+		Store: kept, directory: directory, format: format, now: time.Now, seen: map[string]seen{},
+		changes: changes{directory: directory, make: fsnotify.NewWatcher},
+	}
 }
 
 // Start follows the directory until the context ends. No file's content and no error ends it earlier: files that
 // cannot be understood are counted, and errors of the directory are shown in Status, logged once each, and tried again.
 func (f *Follower) Start(ctx context.Context) error {
 	log := ctrl.LoggerFrom(ctx).WithValues("source", f.Name(), "directory", f.directory)
-	changes := f.changes()
-	defer changes.close()
+	defer f.changes.close()
 	for {
+		f.watch(log) // before each scan: it may have come to be meanwhile, and the limit of watches may be higher
 		again, err := f.scan()
 		if f.Report(err) {
 			if err != nil {
@@ -92,10 +97,24 @@ func (f *Follower) Start(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-changes.events():
+		case <-f.changes.events():
+		case <-f.changes.errors(): // the kernel could not tell all: what it left out is found by looking
 		case <-time.After(pause):
-			changes.watch(f.directory) // it may have come to be meanwhile
 		}
+	}
+}
+
+// watch makes the kernel report changes, or says in Status why it does not. Without it the scans find them, and may miss
+// what comes and goes between two.
+func (f *Follower) watch(log logr.Logger) {
+	err := f.changes.watch()
+	if !f.Warn(warning(err)) {
+		return
+	}
+	if err != nil {
+		log.Info("Changes are found by scanning; trying again to watch", "reason", err.Error(), "interval", scanInterval)
+	} else {
+		log.Info("The directory is watched")
 	}
 }
 
@@ -214,39 +233,4 @@ func encode(record any) ([]byte, error) {
 		return nil, err
 	}
 	return bytes.TrimSuffix(out.Bytes(), []byte{'\n'}), nil
-}
-
-// changes tells when something in the directory changed. Where the kernel tells nothing, the scans alone find it.
-type changes struct {
-	watcher *fsnotify.Watcher
-	watched bool
-}
-
-func (f *Follower) changes() *changes {
-	watcher, err := fsnotify.NewWatcher()
-	if err != nil { // the node's limit of watches is reached
-		return &changes{}
-	}
-	c := &changes{watcher: watcher}
-	c.watch(f.directory)
-	return c
-}
-
-func (c *changes) watch(directory string) {
-	if c.watcher != nil && !c.watched {
-		c.watched = c.watcher.Add(directory) == nil
-	}
-}
-
-func (c *changes) events() <-chan fsnotify.Event {
-	if c.watcher == nil {
-		return nil
-	}
-	return c.watcher.Events
-}
-
-func (c *changes) close() {
-	if c.watcher != nil {
-		_ = c.watcher.Close() // the process ends with it
-	}
 }

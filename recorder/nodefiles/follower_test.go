@@ -9,9 +9,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/fsnotify/fsnotify"
 	"github.com/google/go-cmp/cmp"
 
 	"podtrail.dev/podtrail/recorder/evidence"
@@ -227,6 +230,38 @@ func TestStart(t *testing.T) {
 		}
 	}
 	waitFor(t, "20 records", func() bool { return f.Status().Kept >= 20 && f.Status().LastError == "" })
+	cancel()
+	if err := <-ended; err != nil {
+		t.Errorf("Start returned %v, want nil", err)
+	}
+}
+
+// TestWithoutAWatch: where the kernel refuses to watch, what comes is found by scanning, the status says why and does not
+// count it as a failure, and the watch is made once the kernel allows it.
+func TestWithoutAWatch(t *testing.T) {
+	dir := t.TempDir()
+	f := NewCNI(dir, evidence.New(source.CNI, "n", 1<<20))
+	var allowed atomic.Bool
+	f.changes.make = func() (*fsnotify.Watcher, error) {
+		if allowed.Load() {
+			return fsnotify.NewWatcher()
+		}
+		return nil, os.NewSyscallError("inotify_init1", syscall.EMFILE)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- f.Start(ctx) }()
+	const want = "no watch: making a watcher: inotify_init1: too many open files; scanning every 2s"
+	waitFor(t, "the warning", func() bool { return f.Status().Warning == want })
+	if err := os.WriteFile(filepath.Join(dir, "1"), []byte(cniFile("1")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "a record without a watch", func() bool { return f.Status().Kept == 1 })
+	if got := f.Status(); got.LastError != "" || got.Warning != want {
+		t.Errorf("error %q and warning %q, want no error and %q", got.LastError, got.Warning, want)
+	}
+	allowed.Store(true)
+	waitFor(t, "the warning to go", func() bool { return f.Status().Warning == "" })
 	cancel()
 	if err := <-ended; err != nil {
 		t.Errorf("Start returned %v, want nil", err)

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"podtrail.dev/podtrail/recorder/evidence"
+	"podtrail.dev/podtrail/trail/source"
 )
 
 const (
@@ -45,6 +47,7 @@ type Receiver struct {
 
 	address string
 	now     func() time.Time
+	senders *senders
 
 	mu    sync.Mutex
 	sieve *sieve
@@ -60,7 +63,14 @@ func New(address string, pendingBytes int64, kept *evidence.Store) (*Receiver, e
 	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
 		return nil, fmt.Errorf("OTLP address %q is not on the loopback, where nobody from outside the node can send: want 127.0.0.1:PORT or [::1]:PORT", address)
 	}
-	return &Receiver{Store: kept, address: address, now: time.Now, sieve: newSieve(pendingBytes, kept)}, nil
+	return &Receiver{Store: kept, address: address, now: time.Now, senders: newSenders(), sieve: newSieve(pendingBytes, kept)}, nil
+}
+
+// Status is the store's, and who has sent.
+func (r *Receiver) Status() source.Status {
+	status := r.Store.Status()
+	status.Senders = r.senders.list()
+	return status
 }
 
 // Start serves until the context ends. A port that is taken is tried again, and told in Status: a recorder without
@@ -94,6 +104,7 @@ func (r *Receiver) serve(ctx context.Context) error {
 		grpc.MaxRecvMsgSize(maxBatchBytes),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: idleTimeout}),
+		grpc.StatsHandler(connections{r.senders, r.now}),
 	)
 	collectorv1.RegisterTraceServiceServer(server, r)
 	ended := make(chan error, 1)
@@ -120,12 +131,13 @@ func (r *Receiver) serve(ctx context.Context) error {
 
 // Export takes one batch. It never refuses one: what cannot be understood is counted, and an exporter that is told of
 // an error would only send the same again.
-func (r *Receiver) Export(_ context.Context, request *collectorv1.ExportTraceServiceRequest) (*collectorv1.ExportTraceServiceResponse, error) {
+func (r *Receiver) Export(ctx context.Context, request *collectorv1.ExportTraceServiceRequest) (*collectorv1.ExportTraceServiceResponse, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, resource := range request.GetResourceSpans() {
 		service := text(resource.GetResource().GetAttributes(), "service.name")
 		for _, scope := range resource.GetScopeSpans() {
+			r.senders.sent(ctx, service, len(scope.GetSpans()), r.now())
 			r.take(service, scope.GetSpans())
 		}
 	}
@@ -140,6 +152,9 @@ func (r *Receiver) take(service string, spans []*tracev1.Span) {
 			r.Malformed()
 			continue
 		}
+		if id := probeOf(span); id != "" {
+			r.Probed(id, time.Unix(0, int64(span.GetStartTimeUnixNano()))) //nolint:gosec // wellFormed bounds it
+		}
 		r.sieve.offer(now, service, span)
 	}
 }
@@ -150,4 +165,17 @@ func wellFormed(span *tracev1.Span) bool {
 	return len(span.GetTraceId()) == traceIDBytes && len(span.GetSpanId()) == spanIDBytes &&
 		(parent == 0 || parent == spanIDBytes) && span.GetStartTimeUnixNano() > 0 &&
 		span.GetEndTimeUnixNano() >= span.GetStartTimeUnixNano() && span.GetEndTimeUnixNano() < maxUnixNano
+}
+
+// probeOf returns the Audit-ID of a request by which podtrail doctor proves that spans are delivered, "" if the span is not
+// the API server's first of one. Only that it arrived is remembered.
+func probeOf(span *tracev1.Span) string {
+	if !strings.HasPrefix(span.GetName(), "POST ") {
+		return ""
+	}
+	target, _, _ := strings.Cut(text(span.GetAttributes(), source.SpanTarget), "?")
+	if id := text(span.GetAttributes(), source.SpanAuditID); target == source.ProbePath && source.IsProbe(id) {
+		return id
+	}
+	return ""
 }

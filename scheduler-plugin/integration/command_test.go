@@ -96,7 +96,7 @@ func buildScheduler(t *testing.T) string {
 	ctx, cancel := context.WithTimeout(t.Context(), buildTimeout)
 	defer cancel()
 	path := filepath.Join(t.TempDir(), "scheduler")
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", path, "../cmd/scheduler")
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-o", path, "../cmd/scheduler")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("Building the scheduler: %v\n%s", err, out)

@@ -44,12 +44,25 @@ type Source interface {
 	Records(match buffer.Match) iter.Seq[source.Record]
 }
 
-// Handlers returns the handlers by path. They check parameters only: who may call them is for Authenticated.
-func Handlers(sources ...Source) map[string]http.Handler {
+// VersionHeader is in each answer: the version of the program that gives it.
+const VersionHeader = "Podtrail-Version"
+
+// Handlers returns the handlers by path. They check parameters only: who may call them is for Authenticated. Version is
+// that of the program.
+func Handlers(version string, sources ...Source) map[string]http.Handler {
 	return map[string]http.Handler{
-		RecordsPath: records(sources),
-		SourcesPath: statuses(sources),
+		RecordsPath: versioned(version, records(sources)),
+		SourcesPath: versioned(version, statuses(sources)),
 	}
+}
+
+// versioned tells the version with each answer, refusals too: a caller that asks for what this version does not know
+// learns which one it is.
+func versioned(version string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set(VersionHeader, version)
+		next.ServeHTTP(w, r)
+	})
 }
 
 // records answers GET /v1/records with one source.Record for each line, source by source, the oldest first. With

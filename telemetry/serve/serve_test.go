@@ -63,7 +63,7 @@ func timeOf(record int) time.Time {
 func get(t *testing.T, path string, sources ...Source) (int, string, http.Header) {
 	t.Helper()
 	mux := http.NewServeMux()
-	for path, handler := range Handlers(sources...) {
+	for path, handler := range Handlers("v1.2.3", sources...) {
 		mux.Handle(path, handler)
 	}
 	server := httptest.NewServer(mux)
@@ -152,6 +152,12 @@ func TestRecordsOfOnePod(t *testing.T) {
 func TestSources(t *testing.T) {
 	audit := makeSource("audit")
 	audit.status = source.Status{Node: "n", Since: time.Date(2026, time.November, 22, 12, 0, 0, 0, time.UTC), Kept: 1, LastError: "gone"}
+	at := audit.status.Since
+	heard := makeSource("span")
+	heard.status = source.Status{
+		Warning: "slow", Now: at, Senders: []source.Sender{{Name: "kubelet", Spans: 2, First: at, Last: at, Connections: 1}},
+		Probes: []source.Probe{{AuditID: "p", Received: at, Arrived: at}},
+	}
 	tests := map[string]struct {
 		query      string
 		sources    []Source
@@ -163,13 +169,23 @@ func TestSources(t *testing.T) {
 			sources: []Source{audit}, wantStatus: 200,
 			wantBody: `[{"source":"audit","node":"n","since":"2026-11-22T12:00:00Z","kept":1,"keptBytes":0,"dropped":0,"filtered":0,"malformed":0,"lastError":"gone"}]` + "\n",
 		},
+		"one source with senders": {
+			sources: []Source{heard}, wantStatus: 200,
+			wantBody: `[{"source":"span","since":"0001-01-01T00:00:00Z","kept":0,"keptBytes":0,"dropped":0,"filtered":0,"malformed":0,"warning":"slow","now":"2026-11-22T12:00:00Z",` +
+				`"senders":[{"name":"kubelet","spans":2,"first":"2026-11-22T12:00:00Z","last":"2026-11-22T12:00:00Z","connections":1}],` +
+				`"probes":[{"auditID":"p","received":"2026-11-22T12:00:00Z","arrived":"2026-11-22T12:00:00Z"}]}]` + "\n",
+		},
 		"a parameter": {query: "?namespace=a", wantStatus: 400, wantBody: `parameter "namespace" is not known: this path takes none` + "\n"},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			status, body, _ := get(t, SourcesPath+tc.query, tc.sources...)
+			status, body, header := get(t, SourcesPath+tc.query, tc.sources...)
+			version := header.Get(VersionHeader)
 			if diff := cmp.Diff(tc.wantBody, body); diff != "" || status != tc.wantStatus {
 				t.Errorf("status %d, want %d; body (-want +got):\n%s", status, tc.wantStatus, diff)
+			}
+			if version != "v1.2.3" {
+				t.Errorf("the answer is of version %q, want v1.2.3", version)
 			}
 		})
 	}
@@ -182,7 +198,7 @@ func TestRecordsForACallerThatLeaves(t *testing.T) {
 		s.kept.Add(buffer.Entry{Data: []byte(`"` + strings.Repeat("x", 16<<10) + `"`)})
 	}
 	ended := make(chan struct{})
-	handler := Handlers(s)[RecordsPath]
+	handler := Handlers("v1.2.3", s)[RecordsPath]
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer close(ended)
 		handler.ServeHTTP(w, r)

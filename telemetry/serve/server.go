@@ -16,11 +16,11 @@ import (
 // kubelet vouch for the Pod at the other end, and the token vouches for the caller. TLS keeps the token from whoever
 // can listen on the node's network. A scraper that connects directly has to skip verification, as it does for
 // kube-controller-manager and kube-scheduler by default.
-func Options(bindAddress string, sources ...Source) metricsserver.Options {
+func Options(bindAddress, version string, sources ...Source) metricsserver.Options {
 	return metricsserver.Options{
 		BindAddress:    bindAddress,
 		SecureServing:  true,
-		ExtraHandlers:  Handlers(sources...),
+		ExtraHandlers:  Handlers(version, sources...),
 		FilterProvider: Authenticated,
 		TLSOpts:        []func(*tls.Config){hardened},
 	}

@@ -29,17 +29,27 @@ func Files(root string) ([]string, error) {
 	return files, err
 }
 
-// Block is a fenced block of code: its info string, such as "sh" or "console", and its lines.
+// Block is a fenced block of code: its info string, such as "sh" or "console", the number of its first line in the
+// document, and its lines.
 type Block struct {
 	Info  string
+	First int
 	Lines []string
 }
+
+// Text returns the block's lines as one text.
+func (b Block) Text() string { return strings.Join(b.Lines, "\n") + "\n" }
+
+// IsTyped reports whether all lines of the block are there to be typed or pasted into a shell.
+func (b Block) IsTyped() bool { return b.Info == "sh" || b.Info == "bash" }
 
 // Blocks returns the fenced blocks of a document in their order.
 func Blocks(text string) []Block {
 	var blocks []Block
 	inside := false
+	number := 0
 	for line := range strings.Lines(text) {
+		number++
 		line = strings.TrimRight(line, "\r\n")
 		trimmed := strings.TrimLeft(line, " ")
 		switch {
@@ -47,7 +57,7 @@ func Blocks(text string) []Block {
 			inside = false
 		case strings.HasPrefix(trimmed, "```"):
 			inside = true
-			blocks = append(blocks, Block{Info: strings.TrimPrefix(trimmed, "```")})
+			blocks = append(blocks, Block{Info: strings.TrimPrefix(trimmed, "```"), First: number + 1})
 		case inside:
 			last := &blocks[len(blocks)-1]
 			last.Lines = append(last.Lines, line)
@@ -57,19 +67,15 @@ func Blocks(text string) []Block {
 }
 
 // Commands returns what a document's reader types: each line of its sh blocks, and each line of its console blocks
-// that begins with a prompt, without comments.
+// that begins with a prompt.
 func Commands(text string) []string {
 	var commands []string
 	for _, block := range Blocks(text) {
 		for _, line := range block.Lines {
 			line = strings.TrimSpace(line)
-			prompted := strings.HasPrefix(line, "$ ")
-			if block.Info == "console" && !prompted || block.Info != "console" && block.Info != "sh" {
-				continue
-			}
-			line, _, _ = strings.Cut(strings.TrimPrefix(line, "$ "), "  #")
-			if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
-				commands = append(commands, line)
+			command, prompted := strings.CutPrefix(line, "$ ")
+			if (block.IsTyped() || block.Info == "console" && prompted) && line != "" {
+				commands = append(commands, command)
 			}
 		}
 	}

@@ -15,7 +15,7 @@ import (
 var root = filepath.Join("..", "..")
 
 func TestCommands(t *testing.T) {
-	const text = "# Title\n```sh\nmake demo   # twenty minutes\n# a comment\n\nkubectl get trs\n```\n" +
+	const text = "# Title\n```sh\nmake demo\n\nkubectl get trs\n```\n" +
 		"```console\n$ podtrail version\nv0.1.0\n```\n```yaml\nmake: nothing\n```\n"
 	want := []string{"make demo", "kubectl get trs", "podtrail version"}
 	if diff := cmp.Diff(want, Commands(text)); diff != "" {

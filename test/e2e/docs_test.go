@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,26 +30,17 @@ var _ = Describe("The documents' commands", Serial, Ordered, func() {
 				Expect(err).NotTo(HaveOccurred(), "%s", output)
 			}
 		})
-		blocks := docs.Blocks(read(filepath.Join("config", "samples", "README.md")))
-		ran := 0
-		for i, block := range blocks {
-			if block.Info != "sh" {
-				continue
-			}
-			ran++
-			refusal := ""
-			if i+1 < len(blocks) && len(blocks[i+1].Lines) > 0 && strings.HasPrefix(blocks[i+1].Lines[0], "Error from server") {
-				refusal = blocks[i+1].Lines[0]
-			}
-			output, err := shell(ctx, strings.Join(block.Lines, "\n"))
-			if refusal != "" {
-				Expect(err).To(HaveOccurred(), "%s", output)
-				Expect(output).To(ContainSubstring(refusal))
-				continue
-			}
-			Expect(err).NotTo(HaveOccurred(), "%s\n%s", strings.Join(block.Lines, "\n"), output)
+		Expect(runExamples(ctx, filepath.Join("config", "samples", "README.md"))).To(BeNumerically(">=", 5), "blocks of commands in the samples' README")
+	})
+
+	It("in docs/first-hour.md do what it says, and leave the cluster as it was", func(ctx context.Context) {
+		kept := func() string {
+			return kubectl("get", "namespaces,validatingwebhookconfigurations", "-o", "name").succeeds() +
+				kubectl("get", "pods,configmaps,deployments,trs", "-n", demo, "-o", "name").succeeds()
 		}
-		Expect(ran).To(BeNumerically(">=", 5), "blocks of commands in the samples' README")
+		before := kept()
+		Expect(runExamples(ctx, filepath.Join("docs", "first-hour.md"))).To(BeNumerically(">=", 10), "blocks of commands in the guided hour")
+		Expect(kept()).To(Equal(before))
 	})
 
 	It("in README.md select the cluster and show a trail", func(ctx context.Context) {
@@ -90,6 +82,25 @@ func read(file string) string {
 	content, err := os.ReadFile(filepath.Join(root, file))
 	Expect(err).NotTo(HaveOccurred())
 	return string(content)
+}
+
+// runExamples runs the blocks of commands of a document, one after the other, holds what each prints against what the
+// document says, and returns how many there were.
+func runExamples(ctx context.Context, file string) int {
+	GinkgoHelper()
+	examples := docs.Examples(read(file))
+	for _, example := range examples {
+		By(fmt.Sprintf("%s, line %d", file, example.First))
+		output, err := shell(ctx, example.Script())
+		if example.Fails() {
+			Expect(err).To(HaveOccurred(), "%s\n%s", example.Text(), output)
+		} else {
+			Expect(err).NotTo(HaveOccurred(), "%s\n%s", example.Text(), output)
+		}
+		Expect(example.Missing(output)).To(BeEmpty(), "%s, line %d: a line that is promised and not printed by\n%s\nIt printed:\n%s",
+			file, example.First, example.Text(), output)
+	}
+	return len(examples)
 }
 
 // shell runs lines as a reader would type them, in the repository's top folder; the first that fails ends it.

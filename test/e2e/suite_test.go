@@ -65,6 +65,7 @@ var _ = BeforeSuite(func() {
 	Expect(err).NotTo(HaveOccurred())
 
 	applySamples()
+	captureFirstTrails()
 })
 
 // unlimitedClient is k8s without a limit of requests per second.
@@ -129,7 +130,12 @@ func run(stdin, program string, args ...string) result {
 
 func runPath(stdin, program string, args ...string) result {
 	GinkgoHelper()
-	ctx, cancel := context.WithTimeout(context.Background(), commandTimeout)
+	return runWithin(commandTimeout, stdin, program, args...)
+}
+
+func runWithin(timeout time.Duration, stdin, program string, args ...string) result {
+	GinkgoHelper()
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, args...)
 	var stdout, stderr bytes.Buffer

@@ -136,6 +136,7 @@ var _ = Describe("podtrail trail", func() {
 		DeferCleanup(func() {
 			kubectl("apply", "--server-side", "--field-manager=podtrail-deploy", "-k", overlay).succeeds()
 			kubectl("rollout", "status", "-n", system, "daemonset", "-l", "app.kubernetes.io/component=recorder", "--timeout=55s").succeeds()
+			waitUntilDelivered() // the specs that follow need what the recorders are sent
 		})
 		Eventually(ctx, func() []corev1.Pod { return podsOf(ctx, system, "recorder") }, soon, poll).Should(BeEmpty())
 		Expect(podtrail("trail", "trs/web", "-n", demo).succeeds()).To(And(ContainSubstring("9 Run"), ContainSubstring("make deploy")))

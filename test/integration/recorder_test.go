@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -32,9 +33,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	"podtrail.dev/podtrail/cmd/podtrail/collect"
 	"podtrail.dev/podtrail/recorder/auditlog"
 	"podtrail.dev/podtrail/recorder/evidence"
+	"podtrail.dev/podtrail/recorder/otlp"
 	"podtrail.dev/podtrail/telemetry/serve"
+	"podtrail.dev/podtrail/trail"
 	"podtrail.dev/podtrail/trail/source"
 )
 
@@ -52,8 +56,11 @@ const auditPolicy = `{"apiVersion":"audit.k8s.io/v1","kind":"Policy","omitManage
 // recorderRig is an API server that writes an audit log, and a recorder that follows it, with the rights that
 // config/ gives it.
 type recorderRig struct {
-	admin client.Client
-	log   string
+	admin  client.Client
+	config *rest.Config
+	log    string
+	// spans is where the API server sends its spans.
+	spans *otlp.Receiver
 	url   string
 }
 
@@ -63,9 +70,14 @@ func newRecorderRig(t *testing.T) *recorderRig {
 	dir := t.TempDir()
 	policy, log := filepath.Join(dir, "policy.json"), filepath.Join(dir, "audit.log")
 	must(t, os.WriteFile(policy, []byte(auditPolicy), 0o600))
+	tracing, collector := filepath.Join(dir, "tracing.yaml"), freeAddress(t)
+	must(t, os.WriteFile(tracing, fmt.Appendf(nil, "apiVersion: apiserver.config.k8s.io/v1\nkind: TracingConfiguration\nendpoint: %s\nsamplingRatePerMillion: 1000000\n", collector), 0o600))
+	spans, err := otlp.New(collector, 1<<20, evidence.New(source.Span, "control-plane", 64<<20))
+	must(t, err)
+	runUntilTheEnd(t, spans.Start) // before the API server, whose exporter would else wait to connect
 	environment := &envtest.Environment{}
 	environment.ControlPlane.GetAPIServer().Configure().
-		Set("audit-policy-file", policy).Set("audit-log-path", log).
+		Set("audit-policy-file", policy).Set("audit-log-path", log).Set("tracing-config-file", tracing).
 		// Rotations within a test's seconds: one for each MB.
 		Set("audit-log-maxsize", "1")
 	config, err := environment.Start()
@@ -73,7 +85,7 @@ func newRecorderRig(t *testing.T) *recorderRig {
 	t.Cleanup(func() { must(t, environment.Stop()) })
 	admin, err := client.New(config, client.Options{})
 	must(t, err)
-	rig := &recorderRig{admin: admin, log: log}
+	rig := &recorderRig{admin: admin, config: config, log: log, spans: spans}
 
 	must(t, admin.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: recorderNamespace}}))
 	rig.create(t, "../../config/rbac/viewer.yaml")
@@ -91,7 +103,7 @@ func (r *recorderRig) start(t *testing.T, config *rest.Config) {
 	follower := auditlog.New(r.log, evidence.New(source.Audit, "control-plane", 64<<20))
 	httpClient, err := rest.HTTPClientFor(config)
 	must(t, err)
-	server, err := metricsserver.NewServer(serve.Options("127.0.0.1:0", follower), config, httpClient)
+	server, err := metricsserver.NewServer(serve.Options("127.0.0.1:0", "v1.2.3", follower, r.spans), config, httpClient)
 	must(t, err)
 	// t.Context ends before the clean-up, so both have ended when the API server is stopped.
 	ended := make(chan error, 2)
@@ -156,6 +168,15 @@ func (r *recorderRig) get(ctx context.Context, path, token string) (int, string,
 	return response.StatusCode, string(body), err
 }
 
+// freeAddress is one of the loopback on which nobody listens.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	must(t, err)
+	defer func() { must(t, listener.Close()) }()
+	return listener.Addr().String()
+}
+
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
@@ -170,6 +191,7 @@ func TestRecorder(t *testing.T) {
 
 	t.Run("who gets in", func(t *testing.T) { testRecorderAccess(t, rig, viewer) })
 	t.Run("what is recorded", func(t *testing.T) { testRecorderContent(t, rig, viewer) })
+	t.Run("doctor's request comes back", func(t *testing.T) { testRecorderProof(t, rig) })
 	t.Run("the API server's own rotation", func(t *testing.T) { testRecorderRotation(t, rig, viewer) })
 }
 
@@ -237,6 +259,35 @@ func testRecorderContent(t *testing.T, rig *recorderRig, viewer string) {
 	}
 	if !strings.Contains(body, `"name":"PASSWORD","value":"<redacted>"`) {
 		t.Errorf("the recording does not show that there is a value:\n%s", body)
+	}
+}
+
+// testRecorderProof sends the request by which doctor proves delivery, as doctor does, and looks for its evidence.
+func testRecorderProof(t *testing.T, rig *recorderRig) {
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: "podtrail-recorder", Namespace: recorderNamespace, Labels: map[string]string{
+			"app.kubernetes.io/name": "podtrail", "app.kubernetes.io/component": "recorder", "podtrail.dev/recorder-of": "control-plane",
+		}},
+		Spec: corev1.PodSpec{NodeName: "control-plane", Containers: []corev1.Container{{Name: "recorder", Image: "recorder"}}},
+	}
+	must(t, rig.admin.Create(t.Context(), pod))
+	pod.Status.Phase = corev1.PodRunning
+	must(t, rig.admin.Status().Update(t.Context(), pod))
+	cluster, err := collect.New(rig.config)
+	must(t, err)
+	cluster.Dial = func(ctx context.Context, _, _ string, _ int) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "tcp", strings.TrimPrefix(rig.url, "https://"))
+	}
+	finding := cluster.Prove(t.Context())
+	if finding.Next != "" || !strings.HasPrefix(finding.What, "a request of mine came back: audit event after ") {
+		t.Errorf("doctor finds %+v, want its audit event and its span", finding)
+	}
+	status := rig.spans.Status()
+	if len(status.Senders) != 1 || status.Senders[0].Name != trail.SenderAPIServer || status.Senders[0].Connections != 1 {
+		t.Errorf("senders are %+v, want the API server, connected once", status.Senders)
+	}
+	if len(status.Probes) != 1 {
+		t.Errorf("probes are %+v, want doctor's one", status.Probes)
 	}
 }
 

@@ -114,7 +114,7 @@ func TestManagersRightsAreInOnePlace(t *testing.T) {
 func startManager(t *testing.T, args ...string) (*exec.Cmd, *bytes.Buffer) {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "manager")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../../cmd/manager").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", binary, "../../cmd/manager").CombinedOutput(); err != nil {
 		t.Fatalf("Building cmd/manager: %v\n%s", err, out)
 	}
 	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")

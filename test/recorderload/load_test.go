@@ -130,7 +130,7 @@ func prepare(t *testing.T, clientset kubernetes.Interface) string {
 func startRecorder(t *testing.T, dir string, config *rest.Config, etcd string) *exec.Cmd {
 	t.Helper()
 	program, kubeconfig := filepath.Join(dir, "recorder"), filepath.Join(dir, "kubeconfig")
-	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", program, "../../cmd/recorder")
+	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-o", program, "../../cmd/recorder")
 	if said, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building the recorder: %v\n%s", err, said)
 	}

@@ -45,6 +45,8 @@ type Header struct {
 	Podtrail   string    `json:"podtrail,omitempty"`
 	// Problems are the sources that could not be read then; their evidence is not in the recording.
 	Problems []Problem `json:"problems,omitempty"`
+	// Sources are what the recorders said of their sources, if the trail lacked spans then: it tells why.
+	Sources []source.Status `json:"sources,omitempty"`
 }
 
 // Problem is a source that could not be read.

@@ -32,18 +32,48 @@ func Sources(out io.Writer, rows []SourceRow, now time.Time) error {
 		s := row.Status
 		since := "-"
 		if !s.Since.IsZero() {
-			since = Duration(max(0, now.Sub(s.Since))) + " ago"
+			since = Duration(max(0, clockOf(s, now).Sub(s.Since))) + " ago"
 		}
-		state := "ok"
-		if s.LastError != "" {
-			state = oneLine(s.LastError)
-		}
+		state := oneLine(cmp.Or(s.LastError, s.Warning, "ok"))
 		_, failed := fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%s\t%d\t%d\t%d\t%s\n", row.Keeper, row.Node, s.Source, since,
 			s.Kept, source.Bytes(s.KeptBytes), s.Dropped, s.Filtered, s.Malformed, state)
 		err = errors.Join(err, failed)
 	}
 	if err = errors.Join(err, table.Flush()); err != nil {
 		return fmt.Errorf("write sources: %w", err)
+	}
+	return nil
+}
+
+// clockOf is the time of who keeps the source, now if it does not say.
+func clockOf(s source.Status, now time.Time) time.Time {
+	if s.Now.IsZero() {
+		return now
+	}
+	return s.Now
+}
+
+// Senders writes one line for each sender of spans, by node and name; nothing if no recorder says who sends.
+func Senders(out io.Writer, rows []SourceRow) error {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	var err error
+	lines := 0
+	for _, row := range rows {
+		for _, sender := range row.Status.Senders {
+			if lines++; lines == 1 {
+				_, err = fmt.Fprintln(table, "\nNODE\tSENDER\tSPANS\tFIRST\tLAST\tSTATE")
+			}
+			state := "connected"
+			if !sender.Disconnected.IsZero() {
+				state = "no connection for " + Duration(max(0, row.Status.Now.Sub(sender.Disconnected)))
+			}
+			_, failed := fmt.Fprintf(table, "%s\t%s\t%d\t%s ago\t%s ago\t%s\n", row.Node, sender.Name, sender.Spans,
+				Duration(max(0, row.Status.Now.Sub(sender.First))), Duration(max(0, row.Status.Now.Sub(sender.Last))), state)
+			err = errors.Join(err, failed)
+		}
+	}
+	if err = errors.Join(err, table.Flush()); err != nil {
+		return fmt.Errorf("write senders: %w", err)
 	}
 	return nil
 }

@@ -232,27 +232,43 @@ func (w *treeWriter) stages(entries []trail.Entry, indent string, full bool, o *
 		w.line(row{took: o.Created.Took, prefix: indent, bar: w.bar(o.Created.Took), text: text}, stageWidth)
 		return
 	}
-	for i := 0; i < len(entries); i++ {
-		e := entries[i]
-		if e.Missing != nil {
-			last := i
-			for last+1 < len(entries) && entries[last+1].Missing != nil && *entries[last+1].Missing == *e.Missing {
-				last++
+	for i := 0; i < len(entries); {
+		same := entries[i : i+1+sameMissing(entries[i:])]
+		for _, e := range same {
+			if len(e.Observations) > 0 {
+				w.entry(e, indent, o)
 			}
-			w.missing(e, entries[last], indent)
-			i = last
-			continue
 		}
-		w.entry(e, indent, o)
+		if same[0].Missing != nil {
+			w.missing(same[0], same[len(same)-1], indent)
+		}
+		i += len(same)
 	}
 }
 
+// sameMissing counts the entries after the first that miss the same, and have or lack observations like it.
+func sameMissing(entries []trail.Entry) int {
+	first, n := entries[0], 0
+	for _, e := range entries[1:] {
+		if first.Missing == nil || e.Missing == nil || *e.Missing != *first.Missing || (len(e.Observations) > 0) != (len(first.Observations) > 0) {
+			break
+		}
+		n++
+	}
+	return n
+}
+
+// missing says what a stage, or several one after another, have no evidence of: none at all, or none of one source.
 func (w *treeWriter) missing(from, to trail.Entry, indent string) {
 	name := fmt.Sprintf("%d %s", from.Stage, from.Stage)
 	if to.Stage != from.Stage {
 		name = fmt.Sprintf("%d–%d", from.Stage, to.Stage)
 	}
-	text := pad(name, stageWidth) + "no evidence: " + from.Missing.Why
+	what := "no evidence: "
+	if len(from.Observations) > 0 {
+		what = "not whole: "
+	}
+	text := pad(name, stageWidth) + what + from.Missing.Why
 	if !w.advised[*from.Missing] { // once is enough
 		w.advised[*from.Missing] = true
 		text += "\n" + from.Missing.Remedy

@@ -32,6 +32,9 @@ type Subject = trail.Subject
 // State is the trail's own, like Subject.
 type State = trail.State
 
+// Sender is the trail's own, like Subject.
+type Sender = trail.Sender
+
 // Record is one piece of raw evidence as a recorder keeps it: who saw it, where, and the bytes as they were seen.
 // GET /v1/records serves one JSON object of this form for each line.
 type Record struct {
@@ -62,4 +65,24 @@ type Status struct {
 	Malformed int64 `json:"malformed"`
 	// LastError is the last reason why the source could not be read; empty when it can.
 	LastError string `json:"lastError,omitempty"`
+	// Warning is why the source works, but not as well as it should; empty when it does.
+	Warning string `json:"warning,omitempty"`
+	// Now is the recorder's clock when it answered, to compare the other times with. It is zero from a recorder that is
+	// older than this field, which then has none of those below either.
+	Now time.Time `json:"now,omitzero"`
+	// Senders are the services that have sent spans to the source Span, by name.
+	Senders []Sender `json:"senders,omitempty"`
+	// Probes are the last requests of podtrail doctor's that arrived, the oldest first.
+	Probes []Probe `json:"probes,omitempty"`
+}
+
+// Listening returns what the statuses say of those who send spans. Recorders that do not say who sends are left out.
+func Listening(statuses []Status) []trail.Listening {
+	var out []trail.Listening
+	for _, s := range statuses {
+		if s.Source == Span && !s.Now.IsZero() {
+			out = append(out, trail.Listening{Node: s.Node, Now: s.Now, Since: s.Since, Senders: s.Senders})
+		}
+	}
+	return out
 }

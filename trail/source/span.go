@@ -88,6 +88,7 @@ func (s Spans) observe(node string, span SpanData, subject trail.Subject, stage 
 	return trail.Observation{
 		Subject: subject, Stage: stage, Time: span.Start, Duration: span.Took,
 		Keys:     trail.Keys{Trace: s.Trace, Span: span.ID, Parent: span.Parent},
+		Sender:   s.Service,
 		Evidence: trail.Evidence{Source: trail.SourceSpan, Node: node, ID: s.Trace + "/" + span.ID},
 	}
 }

@@ -65,6 +65,8 @@ type Evidence struct {
 	live  []liveObject
 	// events are read, and not yet known to be of the scope.
 	events []corev1.Event
+	// Sources are what the recorders said of their sources, if the trail lacked spans.
+	Sources []source.Status
 	// Problems are sources that could not be read; the trail lacks their evidence.
 	Problems []*Problem
 }
@@ -274,21 +276,6 @@ func (c *Cluster) eventsOf(ctx context.Context, namespace string, selector field
 			return nil
 		}
 	}
-}
-
-// Version is the API server's, empty if it does not tell.
-func (c *Cluster) Version(ctx context.Context) string {
-	raw, err := c.client.Discovery().RESTClient().Get().AbsPath("/version").DoRaw(ctx)
-	if err != nil {
-		return ""
-	}
-	var version struct {
-		GitVersion string `json:"gitVersion"`
-	}
-	if json.Unmarshal(raw, &version) != nil {
-		return ""
-	}
-	return version.GitVersion
 }
 
 // Elsewhere returns the other namespaces in which an object of that kind and name exists. Without permission to look,

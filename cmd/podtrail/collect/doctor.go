@@ -5,53 +5,90 @@ package collect
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
-
-	"podtrail.dev/podtrail/trail"
 )
 
 // Finding is one thing that was checked. A finding without Next is as it should be.
 type Finding struct {
 	What, Next string
+	// Warning says that a trail is whole without what is found, or as whole as it can be.
+	Warning bool
 }
 
-// expected are the sources that a cluster with all of podtrail has, with what they show and how each is switched on.
-var expected = []struct{ source, shows, remedy string }{
-	{trail.SourceAudit, "stages 1 to 5", "start the API server with --audit-log-path and --audit-policy-file (make cluster-up does), then make deploy"},
-	{trail.SourceSpan, "the times inside of a request, and the kubelet's and containerd's steps", "start kube-apiserver with --tracing-config-file, the kubelet with tracing, containerd with OTEL_EXPORTER_OTLP_ENDPOINT (make cluster-up does), then make deploy"},
-	{trail.SourceEtcd, "what etcd holds (stage 6)", "make deploy: the recorder on the control plane watches etcd"},
-	{trail.SourceCNI, "the Pod's network (stage 9)", "make deploy: the recorder of each node reads the CNI cache"},
-	{trail.SourceOCI, "namespaces and limits (stage 9)", "make deploy: the recorder of each node reads the OCI specs"},
-	{trail.SourceReconcile, "why the TeachingReplicaSet controller acted (stage 7)", "set the manager's --reconcile-records-bytes above 0"},
-	{trail.SourceDecision, "how podtrail-scheduler chose the node (stage 8)", "enable the plugin DecisionRecorder in config/scheduler/scheduler-config.yaml, then make deploy"},
-}
+// Missing reports whether a trail lacks something by it.
+func (f Finding) Missing() bool { return f.Next != "" && !f.Warning }
 
-// Doctor checks all that a trail needs: the API server, podtrail's parts, the permissions of who asks, the sources.
-func (c *Cluster) Doctor(ctx context.Context) ([]Finding, error) {
-	version := c.Version(ctx)
-	if version == "" {
+const controlPlaneLabel = "node-role.kubernetes.io/control-plane"
+
+// Check checks all that a trail needs: the API server, podtrail's parts, the permissions of who asks, each node's sources.
+// Version is this podtrail's.
+func (c *Cluster) Check(ctx context.Context, version string) ([]Finding, error) {
+	server := c.Version(ctx)
+	if server == "" {
 		_, err := c.client.CoreV1().Namespaces().List(ctx, metav1.ListOptions{Limit: 1})
 		if err != nil && !apierrors.IsForbidden(err) {
 			return nil, explain(err, c.config.Host, "list namespaces", "list", "namespaces", "")
 		}
 	}
-	findings := []Finding{{What: "the API server at " + c.config.Host + " answers, version " + version}}
+	findings := []Finding{{What: "the API server at " + c.config.Host + " answers, version " + server}}
 	findings = append(findings, c.checkParts(ctx)...)
-	held, problems := c.Sources(ctx)
-	for _, p := range problems {
+	r := c.reach(ctx)
+	for _, p := range r.problems {
 		findings = append(findings, Finding{What: strings.TrimSuffix(p.What, "."), Next: p.Next})
 	}
-	if len(held) > 0 {
-		findings = append(findings, Finding{What: "recordings can be read: a token of " + viewer + ", over port-forward"})
-		findings = append(findings, checkSources(held)...)
+	if r.token == "" || len(only(r.parts, keepers[0])) == 0 {
+		return findings, nil
+	}
+	c.Doing("asking podtrail's parts what they keep")
+	held, failures := c.statuses(ctx, r.parts, r.token)
+	if p := c.allForbidden(ctx, failures); p != nil {
+		return append(findings, Finding{What: strings.TrimSuffix(p.What, "."), Next: p.Next}), nil
+	}
+	findings = append(findings, Finding{What: "recordings can be read: a token of " + viewer + ", over port-forward"})
+	findings = append(findings, checkNodes(c.nodes(ctx, held), held)...)
+	findings = append(findings, checkKept(held)...)
+	if skew := Skew(version, held); skew != "" {
+		findings = append(findings, Finding{What: skew, Next: deployAgain, Warning: true})
 	}
 	return findings, nil
+}
+
+// allForbidden is the problem that who asks may not reach the parts, nil if that is not what failed.
+func (c *Cluster) allForbidden(ctx context.Context, failures []error) *Problem {
+	for _, err := range failures {
+		if err == nil {
+			return nil
+		}
+	}
+	if !c.forwardForbidden(ctx) {
+		return nil
+	}
+	err := apierrors.NewForbidden(corev1.Resource("pods/portforward"), "", failures[0])
+	return explain(err, c.config.Host, "reach the recorders", "create", "pods/portforward", systemNamespace)
+}
+
+// nodes are those that must have a recorder: the cluster's Linux nodes or, if they may not be listed, those that have one.
+func (c *Cluster) nodes(ctx context.Context, held []Keeper) []node {
+	list, err := c.client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nodesOf(held)
+	}
+	var out []node
+	for i := range list.Items {
+		labels := list.Items[i].Labels
+		if system := labels[corev1.LabelOSStable]; system != "" && system != string(corev1.Linux) {
+			continue // the DaemonSets' nodeSelector leaves it out
+		}
+		_, controlPlane := labels[controlPlaneLabel]
+		out = append(out, node{list.Items[i].Name, controlPlane})
+	}
+	return out
 }
 
 // checkParts finds the Deployments and the DaemonSet of podtrail that are missing or not ready.
@@ -80,49 +117,14 @@ func (c *Cluster) checkParts(ctx context.Context) []Finding {
 func checkPart(name string, ready, want int32, err error) Finding {
 	switch {
 	case apierrors.IsNotFound(err):
-		return Finding{What: name + " is not in the cluster", Next: "make deploy"}
+		return Finding{What: name + " is not in the cluster", Next: deployAgain}
 	case err != nil:
-		return Finding{What: fmt.Sprintf("%s can't be read: %v", name, err), Next: "kubectl auth can-i get deployments -n " + systemNamespace}
+		kind, _, _ := strings.Cut(name, "/")
+		return Finding{What: fmt.Sprintf("%s can't be read: %v", name, err), Next: "kubectl auth can-i list " + kind + "s -n " + systemNamespace}
 	}
 	found := Finding{What: fmt.Sprintf("%s: %d of %d ready", name, ready, want)}
 	if ready < want || want == 0 {
 		found.Next = fmt.Sprintf("kubectl get pods -n %s -o wide", systemNamespace)
 	}
 	return found
-}
-
-// checkSources finds the expected sources that nobody keeps, those that fail, and those that dropped evidence.
-func checkSources(held []Keeper) []Finding {
-	var out []Finding
-	for _, want := range expected {
-		var nodes []string
-		kept := 0
-		for _, keeper := range held {
-			for _, status := range keeper.Sources {
-				if status.Source != want.source {
-					continue
-				}
-				kept += status.Kept
-				nodes = append(nodes, keeper.Node)
-				where := fmt.Sprintf("source %s of %s on %s", want.source, keeper.Component, keeper.Node)
-				if status.LastError != "" {
-					out = append(out, Finding{What: where + ": " + status.LastError, Next: want.remedy})
-				}
-				if status.Dropped > 0 {
-					out = append(out, Finding{
-						What: fmt.Sprintf("%s has dropped %d records, the oldest first: it knows since %s", where, status.Dropped, status.Since.UTC().Format("15:04:05Z")),
-						Next: "give the recorder a larger buffer in config/recorder, then make deploy",
-					})
-				}
-			}
-		}
-		slices.Sort(nodes)
-		nodes = slices.Compact(nodes)
-		if len(nodes) == 0 {
-			out = append(out, Finding{What: "nobody keeps source " + want.source + ", so a trail lacks " + want.shows, Next: want.remedy})
-			continue
-		}
-		out = append(out, Finding{What: fmt.Sprintf("source %s: %d records on %s", want.source, kept, strings.Join(nodes, ", "))})
-	}
-	return out
 }

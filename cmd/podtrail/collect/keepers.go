@@ -4,6 +4,7 @@ package collect
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -42,6 +43,8 @@ const (
 
 	recordsPath = "/v1/records"
 	sourcesPath = "/v1/sources"
+	// versionHeader is telemetry/serve's VersionHeader.
+	versionHeader = "Podtrail-Version"
 )
 
 // keeper is a part of podtrail that keeps records and serves them behind authentication.
@@ -192,6 +195,7 @@ func (c *Cluster) failed(ctx context.Context, parts []kept, failures []error) []
 	var problems []*Problem
 	for _, k := range keepers {
 		var failed []string
+		var cause error
 		all := 0
 		for i := range parts {
 			if parts[i].component != k.component {
@@ -199,7 +203,7 @@ func (c *Cluster) failed(ctx context.Context, parts []kept, failures []error) []
 			}
 			all++
 			if failures[i] != nil {
-				failed = append(failed, failures[i].Error())
+				failed, cause = append(failed, failures[i].Error()), cmp.Or(cause, failures[i])
 			}
 		}
 		switch {
@@ -209,13 +213,20 @@ func (c *Cluster) failed(ctx context.Context, parts []kept, failures []error) []
 			return []*Problem{explain(err, c.config.Host, "reach the recorders", "create", "pods/portforward", systemNamespace)}
 		default:
 			problems = append(problems, &Problem{
-				Code: Unreachable,
-				What: fmt.Sprintf("%d of %d %s can't be read: %s.", len(failed), all, k.many, failed[0]),
-				Next: fmt.Sprintf("kubectl get pods -n %s -l %s,%s=%s -o wide", systemNamespace, partsSelector, componentLabel, k.component),
+				Code: Unreachable, What: fmt.Sprintf("%d of %d %s can't be read: %s.", len(failed), all, k.many, failed[0]), Next: k.look(cause),
 			})
 		}
 	}
 	return problems
+}
+
+// look is the command to try next when a keeper of that kind can't be read.
+func (k keeper) look(cause error) string {
+	var skew *skewError
+	if errors.As(cause, &skew) {
+		return deployAgain
+	}
+	return fmt.Sprintf("kubectl get pods -n %s -l %s,%s=%s -o wide", systemNamespace, partsSelector, componentLabel, k.component)
 }
 
 // forwardForbidden asks whether a failed port-forward was for lack of permission: the failed upgrade itself tells no
@@ -231,6 +242,11 @@ func (c *Cluster) forwardForbidden(ctx context.Context) bool {
 
 // get reads one path of a keeper. A keeper that does not know the path keeps no records, which is no failure.
 func (c *Cluster) get(ctx context.Context, part kept, token, path string, query url.Values, read func(io.Reader) error) error {
+	return c.ask(ctx, part, token, path, query, func(response *http.Response) error { return read(response.Body) })
+}
+
+// ask is get for who needs the whole answer.
+func (c *Cluster) ask(ctx context.Context, part kept, token, path string, query url.Values, read func(*http.Response) error) error {
 	target := url.URL{Scheme: "https", Host: serverName(part), Path: path, RawQuery: query.Encode()}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), http.NoBody)
 	if err != nil {
@@ -246,11 +262,14 @@ func (c *Cluster) get(ctx context.Context, part kept, token, path string, query 
 	defer func() { _ = response.Body.Close() }() // only read from
 	switch response.StatusCode {
 	case http.StatusOK:
-		return read(response.Body)
+		return read(response)
 	case http.StatusNotFound:
 		return nil
 	}
 	said, _ := io.ReadAll(io.LimitReader(response.Body, 512)) // what it said only adds to the status
+	if response.StatusCode == http.StatusBadRequest {
+		return &skewError{part: part, version: response.Header.Get(versionHeader), said: strings.TrimSpace(string(said))}
+	}
 	return fmt.Errorf("%s on node %s answered %s: %s", part, part.pod.Spec.NodeName, response.Status, strings.TrimSpace(string(said)))
 }
 
@@ -300,32 +319,6 @@ func decodeRecords(body io.Reader, part kept, into *Evidence) error {
 		return fmt.Errorf("%s on node %s served %d records that this podtrail can't read", part, part.pod.Spec.NodeName, garbage)
 	}
 	return nil
-}
-
-// Keeper is what one part says of the sources that it keeps.
-type Keeper struct {
-	Component, Pod, Node string
-	Sources              []source.Status
-}
-
-// Sources asks every keeper what it keeps.
-func (c *Cluster) Sources(ctx context.Context) ([]Keeper, []*Problem) {
-	r := c.reach(ctx)
-	if r.token == "" {
-		return nil, r.problems
-	}
-	parts := r.parts
-	out := make([]Keeper, len(parts))
-	failures := c.each(ctx, parts, func(ctx context.Context, i int) error {
-		out[i] = Keeper{Component: parts[i].component, Pod: parts[i].pod.Name, Node: parts[i].pod.Spec.NodeName}
-		return c.get(ctx, parts[i], r.token, sourcesPath, nil, func(body io.Reader) error {
-			if err := json.NewDecoder(io.LimitReader(body, maxRecordBytes)).Decode(&out[i].Sources); err != nil {
-				return fmt.Errorf("%s on node %s: decode its sources: %w", parts[i], parts[i].pod.Spec.NodeName, err)
-			}
-			return nil
-		})
-	})
-	return out, append(r.problems, c.failed(ctx, parts, failures)...)
 }
 
 // unwrapURL takes the request's address, which means nothing to a reader, off an error.

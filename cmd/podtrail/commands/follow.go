@@ -18,6 +18,8 @@ const (
 	followInterval = 700 * time.Millisecond
 	// settleReadings is how many readings a trail must stay final for, so that evidence that comes late is in it.
 	settleReadings = 2
+	// spanReadings is the same for a trail that lacks spans: exporters send every 5 s.
+	spanReadings = 9
 	// failureReadings is the same for a failure: a Pod whose image could not be pulled once may still come up.
 	failureReadings = 6
 )
@@ -30,7 +32,7 @@ func (o *trailOptions) followTo(ctx context.Context, cluster *collect.Cluster, k
 	var evidence collect.Evidence
 	readings, known := 0, false
 	for {
-		latest, read, err := readTrail(ctx, cluster, kind, ref, o.streams.ErrOut)
+		latest, read, err := readNow(ctx, cluster, kind, ref, o.streams.ErrOut)
 		if err != nil && ctx.Err() == nil && !notYet(err) {
 			return err
 		}
@@ -54,8 +56,7 @@ func (o *trailOptions) followTo(ctx context.Context, cluster *collect.Cluster, k
 	if o.output == "tree" {
 		_, _ = fmt.Fprintln(o.streams.Out)
 	}
-	o.export(ctx, found)
-	return o.print(found, shownProblems(evidence.Problems))
+	return o.printAndExport(ctx, found, evidence)
 }
 
 // notYet says that there is no trace of what was asked for, which may still come.
@@ -80,6 +81,8 @@ func settled(t trail.Trail, known bool, readings int) int {
 		return 0
 	case t.Outcome.Result == trail.Failed:
 		enough = failureReadings
+	case t.Outcome.Result == trail.Ready && t.LacksSpans():
+		enough = spanReadings
 	case t.Outcome.Result != trail.Ready && t.Outcome.Result != trail.Refused:
 		return 0
 	}

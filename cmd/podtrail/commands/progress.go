@@ -5,6 +5,7 @@ package commands
 import (
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 )
@@ -56,4 +57,23 @@ func (p *progress) tell() {
 func (p *progress) stop() {
 	close(p.done)
 	p.wait.Wait()
+}
+
+// saying tells what is waited for, when that has changed and from time to time.
+type saying struct {
+	out  io.Writer
+	last []string
+	at   time.Duration
+}
+
+// waiting tells it after so much time of waiting.
+func (s *saying) waiting(after time.Duration, what []string) {
+	if slices.Equal(s.last, what) && after-s.at < saidEvery {
+		return
+	}
+	s.last, s.at = what, after
+	for _, line := range what {
+		// Progress that can't be told is no reason to stop.
+		_, _ = fmt.Fprintf(s.out, "waiting (%s): %s\n", after.Round(time.Second), line)
+	}
 }

@@ -19,6 +19,7 @@ import (
 	"podtrail.dev/podtrail/trail"
 	"podtrail.dev/podtrail/trail/recording"
 	"podtrail.dev/podtrail/trail/render"
+	"podtrail.dev/podtrail/trail/source"
 )
 
 // toStdout is the file name that stands for standard output, toStdin the same for input.
@@ -67,7 +68,7 @@ func record(ctx context.Context, cluster *collect.Cluster, kind collect.KindInfo
 	if !ok { // the trail was built from the same records
 		return fmt.Errorf("choose the records of %s: it is not among them", found.Subject)
 	}
-	header := recording.Header{Subject: found.Subject, Taken: time.Now().UTC(), Kubernetes: cluster.Version(ctx), Podtrail: version}
+	header := recording.Header{Subject: found.Subject, Taken: time.Now().UTC(), Kubernetes: cluster.Version(ctx), Podtrail: version, Sources: evidence.Sources}
 	for _, p := range evidence.Problems {
 		header.Problems = append(header.Problems, recording.Problem{What: p.What, Next: p.Next})
 	}
@@ -165,7 +166,7 @@ func (t *tape) trailOf(args []string) (trail.Trail, error) {
 		}
 		ref = trail.Subject{Kind: kind.Kind, Namespace: ref.Namespace, Name: name}
 	}
-	found, ok := trail.Build(t.evidence.Observations).Focus(ref)
+	found, ok := trail.Build(t.evidence.Observations, source.Listening(t.header.Sources)...).Focus(ref)
 	if !ok {
 		return trail.Trail{}, &collect.Problem{
 			Code: collect.WrongUse, What: fmt.Sprintf("%s holds no evidence of %s; it is a recording of %s.",

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"net/http"
@@ -14,11 +15,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"podtrail.dev/podtrail/cmd/podtrail/collect"
+	"podtrail.dev/podtrail/trail"
 )
 
 // refusal is an audit event of a Pod that a webhook refused.
@@ -124,10 +127,96 @@ func TestRecordsOfWhatIsAskedForAreRead(t *testing.T) {
 	} {
 		var asked []string
 		_, _, errOut := callWithRecorder(t, living, func(_ http.ResponseWriter, r *http.Request) {
-			asked = append(asked, r.URL.RawQuery)
+			if r.URL.Path == "/v1/records" {
+				asked = append(asked, r.URL.RawQuery)
+			}
 		}, reference)
 		if !slices.Equal(asked, []string{want}) {
 			t.Errorf("%s: the recorder was asked for %q, want once for %q; said %s", reference, asked, want, errOut)
 		}
 	}
+}
+
+// TestWhyThereAreNoSpans: what the recorder knows of who sends spans is read if the trail lacks some, and tells why.
+func TestWhyThereAreNoSpans(t *testing.T) {
+	living := api{answers: map[string]string{demoPods: list(pod("demo", "web", ready))}}
+	const senders = `[{"source":"span","node":"worker","since":"2026-11-22T11:00:00Z","now":"2026-11-22T12:10:00Z","senders":[` +
+		`{"name":"kubelet","spans":9,"first":"2026-11-22T11:00:00Z","last":"2026-11-22T11:50:00Z","connections":0,"disconnected":"2026-11-22T11:50:05Z"}]}]`
+	code, out, errOut := callWithRecorder(t, living, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/v1/sources" {
+			_, _ = fmt.Fprint(w, senders)
+		}
+	}, "pod/web")
+	said := strings.Join(strings.Fields(strings.ReplaceAll(out, "┃", "")), " ")
+	const want = "9 Run not whole: kubelet on worker has had no connection for 19m55s, its last span came at 11:50:00Z podtrail doctor"
+	if code != 0 || !strings.Contains(said, want) {
+		t.Errorf("exit code %d, lacks %q:\n%s%s", code, want, out, errOut)
+	}
+}
+
+// TestARecorderOfAnotherVersion: a request that it does not understand is shown as what it is, with the command that mends it.
+func TestARecorderOfAnotherVersion(t *testing.T) {
+	for name, tc := range map[string]struct{ version, want string }{
+		"that says which":         {"v0.0.9", "recorder podtrail-recorder-1 on node cp is v0.0.9 and does not understand this podtrail"},
+		"that does not say which": {"", "on node cp is of a version that does not say which it is and does not understand this podtrail"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			living := api{answers: map[string]string{demoPods: list(pod("demo", "web", ready))}}
+			_, out, errOut := callWithRecorder(t, living, func(w http.ResponseWriter, _ *http.Request) {
+				if tc.version != "" {
+					w.Header().Set("Podtrail-Version", tc.version)
+				}
+				http.Error(w, `parameter "since" is not known: want namespace or source`, http.StatusBadRequest)
+			}, "pod/web")
+			said := strings.Join(strings.Fields(out), " ")
+			for _, want := range []string{tc.want, `parameter "since" is not known`, "next: make deploy"} {
+				if !strings.Contains(said, want) {
+					t.Errorf("lacks %q:\n%s%s", want, out, errOut)
+				}
+			}
+		})
+	}
+}
+
+// TestATrailIsPrintedBeforeItIsExported: a collector that does not answer costs the reader of the trail nothing.
+func TestATrailIsPrintedBeforeItIsExported(t *testing.T) {
+	silent, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0") // accepts in the kernel, and never answers
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = silent.Close() }()
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://"+silent.Addr().String())
+	var order printed
+	o := &trailOptions{show: newShow(genericiooptions.IOStreams{Out: order.as("out"), ErrOut: order.as("err")})}
+	found, ok := trail.Build(nil).Focus(trail.Subject{})
+	if ok {
+		t.Fatal("a trail of nothing")
+	}
+	begun := time.Now()
+	if err := o.printAndExport(t.Context(), found, collect.Evidence{}); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(begun); took > 10*time.Second {
+		t.Errorf("sending was given up after %s, want a few seconds", took)
+	}
+	if len(order.parts) != 2 || order.parts[0].stream != "out" || !strings.HasPrefix(order.parts[1].text, "not exported: ") {
+		t.Errorf("printed %+v, want the trail on out, then on err that it was not exported", order.parts)
+	}
+}
+
+// printed keeps what goes to several streams, in order.
+type printed struct {
+	parts []struct{ stream, text string }
+}
+
+func (p *printed) as(stream string) io.Writer { return printedTo{p, stream} }
+
+type printedTo struct {
+	all    *printed
+	stream string
+}
+
+func (p printedTo) Write(text []byte) (int, error) {
+	p.all.parts = append(p.all.parts, struct{ stream, text string }{p.stream, string(text)})
+	return len(text), nil
 }

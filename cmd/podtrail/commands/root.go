@@ -78,8 +78,8 @@ cluster itself produced.`,
 		newTrail(flags, version, streams), newApply(flags, version, streams), newDiff(flags, streams),
 		newRecord(flags, version, streams), newReplay(streams),
 		newAdmission(flags, streams), newEtcd(flags, streams), newRun(flags, streams),
-		newSources(flags, streams), newDoctor(flags, streams), newExplainStage(streams), newExplain(flags, streams),
-		newSchedule(flags, streams), newContinue(flags, streams), newVersion(version, streams),
+		newSources(flags, streams), newDoctor(flags, version, streams), newExplainStage(streams), newExplain(flags, streams),
+		newSchedule(flags, streams), newContinue(flags, streams), newVersion(flags, version, streams),
 	)
 	return root
 }

@@ -21,7 +21,8 @@ func newSources(flags *genericclioptions.ConfigFlags, streams genericiooptions.I
 		Short: "Print what is recorded where: since when, how much is kept, what was dropped",
 		Long: `Print each source of evidence of each recorder, manager and scheduler: since when it knows, how many records it keeps and
 how large they are, how many had to go to keep its bound, how many no trail can need, and how many could not be
-understood.`,
+understood. Then print who has sent spans to each recorder: how many, before any was left out, when the last one came,
+and whether the sender is connected. Times there are counted by the recorder's own clock.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cluster, _, err := connect(flags)
@@ -43,7 +44,11 @@ func runSources(ctx context.Context, cluster *collect.Cluster, streams genericio
 	if len(keepers) == 0 && len(problems) > 0 {
 		return problems[0]
 	}
-	return render.Sources(streams.Out, sourceRows(keepers), time.Now())
+	rows := sourceRows(keepers)
+	if err := render.Sources(streams.Out, rows, time.Now()); err != nil {
+		return err
+	}
+	return render.Senders(streams.Out, rows)
 }
 
 func sourceRows(keepers []collect.Keeper) []render.SourceRow {

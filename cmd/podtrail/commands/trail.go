@@ -16,6 +16,7 @@ import (
 	"podtrail.dev/podtrail/cmd/podtrail/collect"
 	"podtrail.dev/podtrail/cmd/podtrail/export"
 	"podtrail.dev/podtrail/trail"
+	"podtrail.dev/podtrail/trail/source"
 )
 
 // trailOptions are the inputs of podtrail trail.
@@ -81,12 +82,18 @@ func (o *trailOptions) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	o.export(ctx, found)
-	return o.print(found, shownProblems(evidence.Problems))
+	return o.printAndExport(ctx, found, evidence)
 }
 
-// export sends the trail to a collector, if the environment names one. That it can't be sent is told, and is no
-// reason not to print it.
+// printAndExport prints the trail first: a collector that does not answer must not be waited for before.
+func (o *trailOptions) printAndExport(ctx context.Context, found trail.Trail, evidence collect.Evidence) error {
+	err := o.print(found, shownProblems(evidence.Problems))
+	o.export(ctx, found)
+	return err
+}
+
+// export sends the trail to a collector, if the environment names one. That it can't be sent goes to stderr, and changes
+// nothing of how the command ends.
 func (o *trailOptions) export(ctx context.Context, t trail.Trail) {
 	if !export.Wanted() {
 		return
@@ -99,13 +106,46 @@ func (o *trailOptions) export(ctx context.Context, t trail.Trail) {
 	_, _ = fmt.Fprintf(o.streams.ErrOut, "exported as trace %s\n", id)
 }
 
-// readTrail reads the evidence of the object's namespace and builds the object's trail.
+// spanWait is how long a trail is read again until the spans of what has just happened are there: exporters send every
+// 5 s. spanPause is the pause between two readings.
+const (
+	spanWait  = 7 * time.Second
+	spanPause = time.Second
+)
+
+// readTrail reads the evidence of the object's namespace and builds the object's trail. Of what happened only seconds ago
+// it waits for the spans.
 func readTrail(ctx context.Context, cluster *collect.Cluster, kind collect.KindInfo, ref trail.Subject, errOut io.Writer) (trail.Trail, collect.Evidence, error) {
 	ctx, cancel := context.WithTimeout(ctx, collect.Timeout)
 	defer cancel()
 	progress := startProgress(errOut)
 	defer progress.stop()
 	cluster.Doing = progress.doing
+	until := time.Now().Add(spanWait)
+	for {
+		found, evidence, err := readOnce(ctx, cluster, kind, ref)
+		if err != nil || !found.SpansComeSoon() || time.Now().After(until) {
+			return found, evidence, err
+		}
+		progress.doing("waiting for spans of the last seconds: exporters send every 5 s")
+		if !wait(ctx, spanPause) {
+			return found, evidence, nil
+		}
+	}
+}
+
+// readNow is readTrail without waiting.
+func readNow(ctx context.Context, cluster *collect.Cluster, kind collect.KindInfo, ref trail.Subject, errOut io.Writer) (trail.Trail, collect.Evidence, error) {
+	ctx, cancel := context.WithTimeout(ctx, collect.Timeout)
+	defer cancel()
+	progress := startProgress(errOut)
+	defer progress.stop()
+	cluster.Doing = progress.doing
+	return readOnce(ctx, cluster, kind, ref)
+}
+
+// readOnce reads and builds once, and why spans are missing if any are.
+func readOnce(ctx context.Context, cluster *collect.Cluster, kind collect.KindInfo, ref trail.Subject) (trail.Trail, collect.Evidence, error) {
 	evidence, err := cluster.Around(ctx, ref.Namespace, kind, ref.Name)
 	if err != nil {
 		return trail.Trail{}, evidence, err
@@ -113,6 +153,10 @@ func readTrail(ctx context.Context, cluster *collect.Cluster, kind collect.KindI
 	found, ok := trail.Build(evidence.Observations).Focus(ref)
 	if !ok {
 		return trail.Trail{}, evidence, notFound(ctx, cluster, kind, ref, evidence)
+	}
+	if found.LacksSpans() && len(evidence.Problems) == 0 { // what the recorders know of the senders tells why
+		evidence.Sources = cluster.Listening(ctx)
+		found, _ = trail.Build(evidence.Observations, source.Listening(evidence.Sources)...).Focus(ref)
 	}
 	return found, evidence, nil
 }

@@ -275,6 +275,7 @@ func TestHelpTellsTheExitCodes(t *testing.T) {
 }
 
 func TestVersionAndPluginName(t *testing.T) {
+	t.Setenv("KUBECONFIG", filepath.Join(t.TempDir(), "none"))
 	if code, out, _ := call(t, "version"); code != 0 || !strings.HasPrefix(out, "podtrail ") || !strings.Contains(out, "client-go") {
 		t.Errorf("exit code %d, says %q", code, out)
 	}

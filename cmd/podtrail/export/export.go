@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -24,8 +25,8 @@ import (
 // endpoint is the variable that names a collector; the exporter reads it and its kin itself.
 const endpoint = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
-// timeout bounds the sending.
-const timeout = 10 * time.Second
+// timeout bounds the sending. The trail is printed by then, and whoever waits for the prompt waits for this.
+const timeout = 3 * time.Second
 
 // Wanted says whether the environment names a collector.
 func Wanted() bool { return os.Getenv(endpoint) != "" }
@@ -34,7 +35,8 @@ func Wanted() bool { return os.Getenv(endpoint) != "" }
 func Send(ctx context.Context, t trail.Trail, version string) (id string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	exporter, err := otlptracegrpc.New(ctx)
+	// A collector that is away now will be away in three seconds as well.
+	exporter, err := otlptracegrpc.New(ctx, otlptracegrpc.WithRetry(otlptracegrpc.RetryConfig{Enabled: false}))
 	if err != nil {
 		return "", fmt.Errorf("make the exporter that %s asks for: %w", endpoint, err)
 	}
@@ -44,11 +46,13 @@ func Send(ctx context.Context, t trail.Trail, version string) (id string, err er
 func sendTo(ctx context.Context, exporter sdktrace.SpanExporter, t trail.Trail, version string) (string, error) {
 	heard := &listener{SpanExporter: exporter}
 	provider := sdktrace.NewTracerProvider(
-		sdktrace.WithSampler(sdktrace.AlwaysSample()), sdktrace.WithSyncer(heard),
+		sdktrace.WithSampler(sdktrace.AlwaysSample()),
+		sdktrace.WithBatcher(heard, sdktrace.WithBlocking(), sdktrace.WithExportTimeout(timeout)), // a call for each span would take too long
 		sdktrace.WithResource(resource.NewSchemaless(
 			attribute.String("service.name", "podtrail"), attribute.String("service.version", version))))
 	id := write(ctx, provider.Tracer("podtrail.dev/podtrail/trail"), t)
-	if err := errors.Join(heard.failed, provider.ForceFlush(ctx), provider.Shutdown(ctx)); err != nil {
+	err := errors.Join(provider.ForceFlush(ctx), provider.Shutdown(ctx))
+	if err := errors.Join(heard.failure(), err); err != nil {
 		return "", fmt.Errorf("send the trail: %w", err)
 	}
 	return id, nil
@@ -57,15 +61,26 @@ func sendTo(ctx context.Context, exporter sdktrace.SpanExporter, t trail.Trail, 
 // listener keeps the first failure, which the SDK would only log.
 type listener struct {
 	sdktrace.SpanExporter
+	mu     sync.Mutex
 	failed error
 }
 
 // ExportSpans passes the spans on, until one failed: a collector that is away would be waited for each time.
 func (l *listener) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
-	if l.failed == nil {
-		l.failed = l.SpanExporter.ExportSpans(ctx, spans)
+	if l.failure() != nil {
+		return nil
 	}
+	err := l.SpanExporter.ExportSpans(ctx, spans)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.failed = err
 	return nil
+}
+
+func (l *listener) failure() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.failed
 }
 
 // write makes the spans: the trail, in it each object, in that its requests with what spans tell of their inside, and

@@ -147,7 +147,7 @@ func startRecording(ctx context.Context, completed *config.CompletedConfig, sche
 	if err != nil {
 		return fmt.Errorf("making the client that reviews callers: %w", err)
 	}
-	served, err := metricsserver.NewServer(serve.Options(record.bindAddress, recorder), reviews, client)
+	served, err := metricsserver.NewServer(serve.Options(record.bindAddress, version, recorder), reviews, client)
 	if err != nil {
 		return fmt.Errorf("serving the decisions: %w", err)
 	}

@@ -15,6 +15,9 @@ import (
 	_ "k8s.io/component-base/metrics/prometheus/version"
 )
 
+// version is podtrail's, set by the linker (-X main.version=...). What --version prints is Kubernetes'.
+var version = "dev"
+
 func main() {
 	os.Exit(cli.Run(newCommand()))
 }
