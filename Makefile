@@ -90,7 +90,7 @@ build: ## Build the podtrail command into bin/.
 .PHONY: run
 run: ## Run the manager on this machine; it leads, without webhooks, once the cluster's own is scaled to 0.
 	KUBECONFIG=bin/$(CLUSTER_NAME).kubeconfig go run ./cmd/manager \
-		--sidecar-image=localhost:5001/podtrail/sampleapp:dev --log-format=console
+		--sidecar-image=localhost:5001/podtrail/sampleapp:dev --zap-devel
 
 .PHONY: images
 images: ## Build the images of all parts and push them to the cluster's registry.

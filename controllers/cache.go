@@ -22,18 +22,17 @@ import (
 	"podtrail.dev/podtrail/controllers/expectations"
 )
 
-// The resources whose caches are compared with what was written.
+// The resources whose caches are compared with this controller's writes.
 const (
 	resourcePods   expectations.Resource = "pods"
 	resourceOwners expectations.Resource = "teachingreplicasets.apps.podtrail.dev"
 )
 
-// controllerIndex finds objects by the UID of their controller. Pods without one are found by their namespace, as in
-// AddPodControllerIndexer in controller_utils.go; Pods that something else than a TeachingReplicaSet controls are not
-// in it.
+// controllerIndex finds objects by the UID of their controller, and Pods without a controller by their namespace, as
+// AddPodControllerIndexer in controller_utils.go does. Pods whose controller is not a TeachingReplicaSet are not in it.
 const controllerIndex = "controllerUID"
 
-// view reads the informers' stores without copying. What it returns must not be changed.
+// view reads the informers' stores without copying. Callers must not modify what it returns.
 type view struct {
 	owners toolscache.Indexer
 	pods   toolscache.Indexer
@@ -98,7 +97,7 @@ func podIndexKeys(obj any) ([]string, error) {
 // orphanKey cannot be a UID, because a UID contains no slash.
 func orphanKey(namespace string) string { return "orphans/" + namespace }
 
-// isOwnKind reports whether a reference names a TeachingReplicaSet, of whatever version.
+// isOwnKind reports whether a reference names a TeachingReplicaSet of any version.
 func isOwnKind(ref *metav1.OwnerReference) bool {
 	if ref.Kind != podtrailv1alpha1.Kind {
 		return false
@@ -107,7 +106,7 @@ func isOwnKind(ref *metav1.OwnerReference) bool {
 	return group == podtrailv1alpha1.GroupVersion.Group
 }
 
-// owner returns the object of that name, or false.
+// owner returns the object of that name, or false if the cache does not have it.
 func (v *view) owner(name types.NamespacedName) (*podtrailv1alpha1.TeachingReplicaSet, bool) {
 	obj, exists, err := v.owners.GetByKey(name.String())
 	if err != nil || !exists {
@@ -118,8 +117,8 @@ func (v *view) owner(name types.NamespacedName) (*podtrailv1alpha1.TeachingRepli
 }
 
 // podsFor returns the Pods that owner controls and the orphans of its namespace. Mirrors FilterPodsByOwner in
-// controller_utils.go, but reads the orphans first: a Pod that is adopted between the two reads is in both and kept
-// once, where upstream's order would miss it, and the pass would make another.
+// controller_utils.go, but reads the orphans first: a Pod that is adopted between the two reads is in both, and is
+// returned once. Upstream's order would miss it, and the pass would create another.
 func (v *view) podsFor(owner *podtrailv1alpha1.TeachingReplicaSet) ([]*corev1.Pod, error) {
 	orphans, err := v.podsOf(orphanKey(owner.Namespace))
 	if err != nil {
@@ -159,7 +158,7 @@ func (v *view) podsOf(key string) ([]*corev1.Pod, error) {
 	return pods, nil
 }
 
-// siblings returns the TeachingReplicaSets that owner's controller controls, owner included; none if it has no
+// siblings returns the TeachingReplicaSets that owner's controller controls, owner included, or none if owner has no
 // controller. Mirrors getReplicaSetsWithSameController in replica_set.go.
 func (v *view) siblings(owner *podtrailv1alpha1.TeachingReplicaSet) ([]*podtrailv1alpha1.TeachingReplicaSet, error) {
 	ref := metav1.GetControllerOfNoCopy(owner)
@@ -179,8 +178,8 @@ func (v *view) siblings(owner *podtrailv1alpha1.TeachingReplicaSet) ([]*podtrail
 	return siblings, nil
 }
 
-// relatedPods returns the Pods of all siblings. Mirrors getIndirectlyRelatedPods in replica_set.go, but takes the
-// Pods that the siblings control where upstream takes those that they select.
+// relatedPods returns the Pods of all siblings. Mirrors getIndirectlyRelatedPods in replica_set.go, but returns the
+// Pods that the siblings control, and not those that they select.
 func (v *view) relatedPods(owner *podtrailv1alpha1.TeachingReplicaSet) ([]*corev1.Pod, error) {
 	siblings, err := v.siblings(owner)
 	if err != nil {
@@ -218,9 +217,9 @@ func (v *view) selecting(pod client.Object) []*podtrailv1alpha1.TeachingReplicaS
 	return owners
 }
 
-// nameTaken says which names Pods hold. The cache may have gone on since owner's Pods were listed, and the count and
-// the names must be of one state: a Pod of owner that was not listed yet does not hold its name here, so that the
-// creation meets it and counts it instead of making another.
+// nameTaken returns a function that reports whether a Pod holds a name. The cache may have moved on since owner's Pods
+// were listed, and the count and the names must be of the same state. So a Pod of owner that is not in listed does not
+// hold its name here: its creation is answered with AlreadyExists, and it counts, instead of another Pod being created.
 func (v *view) nameTaken(owner *podtrailv1alpha1.TeachingReplicaSet, listed []*corev1.Pod) func(string) bool {
 	known := sync.OnceValue(func() sets.Set[string] {
 		names := sets.New[string]()
@@ -239,7 +238,7 @@ func (v *view) nameTaken(owner *podtrailv1alpha1.TeachingReplicaSet, listed []*c
 	}
 }
 
-// resourceVersion is the newest that the cache of the resource has seen.
+// resourceVersion returns the newest resourceVersion that the cache of the resource has seen.
 func (v *view) resourceVersion(resource expectations.Resource) string {
 	if resource == resourcePods {
 		return v.pods.LastStoreSyncResourceVersion()

@@ -57,14 +57,14 @@ func TestDoNotAdoptOrCreateIfBeingDeletedRace(t *testing.T) {
 	h := newHarness(t, owner, wrappers.MakePod("ns", "a").Label("app", "web").Obj())
 	// The cache does not know of the deletion yet.
 	h.cache(t, makeOwner("web").Replicas(2).Obj())
-	if _, err := h.reconcile(t, owner); err == nil || !strings.Contains(err.Error(), "has been deleted") {
-		t.Errorf("Reconcile returned %v, want that the owner has been deleted", err)
+	if _, err := h.reconcile(t, owner); err == nil || !strings.Contains(err.Error(), "was deleted at") {
+		t.Errorf("Reconcile returned %v, want that the owner was deleted", err)
 	}
 	h.checkCalls(t, "with a cache that lags behind", map[string]int{})
 }
 
-// TestOwnerMadeAgain checks that an owner which the cache still has and whose name is another's by now adopts nothing.
-func TestOwnerMadeAgain(t *testing.T) {
+// TestOwnerRecreated checks that an owner which the cache still has and whose name is another's by now adopts nothing.
+func TestOwnerRecreated(t *testing.T) {
 	h := newHarness(t, makeOwner("web").UID("second").Obj(), wrappers.MakePod("ns", "a").Label("app", "web").Obj())
 	first := makeOwner("web").UID("first").Obj()
 	h.cache(t, first)

@@ -103,7 +103,7 @@ func (h *harness) cache(t testing.TB, objs ...client.Object) {
 	}
 }
 
-// catchUp puts the fake API server's Pods into the cache and tells the watcher of the new ones.
+// catchUp puts the fake API server's Pods into the cache and notifies the watcher of the new ones.
 func (h *harness) catchUp(t testing.TB) []corev1.Pod {
 	t.Helper()
 	var list corev1.PodList

@@ -10,15 +10,15 @@ import (
 // staleSkips mirrors upstream's replicaset_controller_stale_sync_skips_total.
 var staleSkips = prometheus.NewCounter(prometheus.CounterOpts{
 	Name: "podtrail_controller_stale_skips_total",
-	Help: "Reconciles that were put off because the cache had not yet seen what this controller itself had written.",
+	Help: "Reconciles that were skipped because the cache did not show this controller's own writes yet.",
 })
 
-// podWrites counts what the controller did to Pods. A repeated write found its work done: by an earlier try whose
-// answer was lost, by another replica of the manager, or by somebody else.
+// podWrites counts the controller's writes to Pods. A repeated write is one whose work was already done: by an earlier
+// attempt whose answer was lost, by another replica of the manager, or by another client.
 var podWrites = prometheus.NewCounterVec(prometheus.CounterOpts{
 	Name: "podtrail_controller_pod_writes_total",
-	Help: "Pods that the TeachingReplicaSet controller wrote to. action is create, delete, adopt or release; " +
-		"result is done, repeated (the Pod was already there, or already gone) or failed.",
+	Help: "Writes to Pods by the TeachingReplicaSet controller. action is create, delete, adopt or release; " +
+		"result is done, repeated (the Pod already existed, or was already gone) or failed.",
 }, []string{"action", "result"})
 
 // The values of podWrites' labels.

@@ -20,18 +20,18 @@ import (
 
 	podtrailv1alpha1 "podtrail.dev/podtrail/api/v1alpha1"
 	"podtrail.dev/podtrail/controllers/expectations"
-	"podtrail.dev/podtrail/controllers/records"
 	"podtrail.dev/podtrail/controllers/replicas"
+	"podtrail.dev/podtrail/controllers/tracing"
 )
 
 // fieldOwner names this controller in the managedFields of what it writes.
 const fieldOwner = client.FieldOwner(Name)
 
-// staleRecheck is in how long a pass is tried again that was skipped because a cache lags behind this controller's
-// own writes. The event that ends the lag mostly comes first.
+// staleRecheck is the delay before a pass that was skipped because a cache lags behind this controller's own writes is
+// retried. Usually the event that ends the lag arrives first.
 const staleRecheck = 50 * time.Millisecond
 
-// Reconciler brings the Pods of a TeachingReplicaSet to the number that is wanted.
+// Reconciler brings the number of a TeachingReplicaSet's Pods to the desired one.
 type Reconciler struct {
 	client       client.Client
 	live         client.Reader
@@ -39,28 +39,32 @@ type Reconciler struct {
 	expectations *expectations.Store
 	events       events.EventRecorder
 	clock        clock.PassiveClock
-	// wake asks for a pass over an object in a while, whatever else asks for one and however long a failed pass waits.
+	// wake schedules a pass over an object after a delay, independently of the back-off of a failed pass.
 	wake func(types.NamespacedName, time.Duration)
-	// records makes a span of each pass; nil if nobody wants to know.
-	records *records.Recorder
+	// tracer makes a span of each pass; nil makes none.
+	tracer *tracing.Tracer
 }
 
 var _ reconcile.Reconciler = &Reconciler{}
 
-// Reconcile observes once, plans purely, acts, and writes the status whatever came of it. Mirrors syncReplicaSet in
-// Kubernetes' pkg/controller/replicaset/replica_set.go.
+// Reconcile observes once, plans purely, acts, and writes the status whether or not acting succeeded. Mirrors
+// syncReplicaSet in Kubernetes' pkg/controller/replicaset/replica_set.go.
 func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
-	ctx, pass := r.records.Start(ctx, request.NamespacedName)
+	if ctx.Err() != nil {
+		// A queue that was shut down still hands out the objects it holds. Nothing can be written for them any more.
+		return ctrl.Result{}, nil //nolint:nilerr // The end of the context is no failure of this pass.
+	}
+	ctx, pass := r.tracer.Start(ctx, request.NamespacedName)
 	result, err := r.reconcile(ctx, request, pass)
 	pass.End(err, result.RequeueAfter)
 	return result, err
 }
 
-func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request, pass *records.Pass) (ctrl.Result, error) {
+func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request, pass *tracing.Pass) (ctrl.Result, error) {
 	r.noteVersions(pass, request.NamespacedName)
-	if err := r.expectations.CaughtUp(request.NamespacedName, r.view.resourceVersion); err != nil {
-		ctrl.LoggerFrom(ctx).V(1).Info("Skipped", "reason", err.Error())
-		noteStale(pass, err)
+	if stale := r.expectations.CaughtUp(request.NamespacedName, r.view.resourceVersion); stale != nil {
+		ctrl.LoggerFrom(ctx).V(1).Info("Skipped", "reason", stale.Error())
+		noteStale(pass, stale)
 		staleSkips.Inc()
 		return ctrl.Result{RequeueAfter: staleRecheck}, nil
 	}
@@ -71,7 +75,7 @@ func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request, pass *
 	}
 	seen, err := r.observe(owner)
 	if errors.Is(err, errSelector) {
-		// The selector cannot be changed, so another try would end as this one.
+		// The selector is immutable, so a retry would fail in the same way.
 		err = errors.Join(err, r.writeStatus(ctx, owner, replicas.InvalidStatus(owner, err, r.clock.Now())))
 		return ctrl.Result{}, reconcile.TerminalError(err)
 	}
@@ -79,15 +83,15 @@ func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request, pass *
 		return ctrl.Result{}, fmt.Errorf("observing: %w", err)
 	}
 
-	claims := replicas.Claim(seen)
+	claims := replicas.ClaimPods(seen)
 	r.noteObserved(pass, owner, claims)
-	active, claimErr := r.carryOutClaims(ctx, owner, claims)
+	active, claimErr := r.claimPods(ctx, owner, claims)
 	outcome := replicas.Outcome{Unknown: claimErr != nil}
 	if claimErr == nil {
 		outcome.Plan = replicas.MakePlan(seen, active)
 		notePlan(pass, outcome.Plan)
 		var created []*corev1.Pod
-		created, outcome.Err = r.carryOut(ctx, owner, outcome.Plan)
+		created, outcome.Err = r.manageReplicas(ctx, owner, outcome.Plan)
 		active = append(active, created...)
 	}
 	outdated := errors.Is(outcome.Err, errOutdated)
@@ -95,12 +99,12 @@ func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request, pass *
 		outcome.Err, outcome.Unknown = nil, true
 	}
 
-	status := replicas.Status(seen, active, claims[replicas.Terminating], outcome)
+	status := replicas.CalculateStatus(seen, active, claims.Terminating, outcome)
 	statusErr := r.writeStatus(ctx, owner, status)
 	available := nextAvailable(owner, seen, active, status)
 	if err := errors.Join(claimErr, outcome.Err, statusErr); err != nil {
 		if available > 0 {
-			// What failed is tried again ever later, but Pods become available by the clock.
+			// The back-off of a failed pass grows, but Pods become available by the clock.
 			r.wake(request.NamespacedName, available)
 		}
 		return ctrl.Result{}, err
@@ -108,12 +112,12 @@ func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request, pass *
 	return ctrl.Result{RequeueAfter: nextPass(outcome.Plan, outdated, available)}, nil
 }
 
-// errSelector says that the API server has let a selector through that selects nothing, because it is not well formed.
-// It validates a custom resource by its schema and knows less about labels than its own types do.
+// errSelector reports a selector that selects nothing because it is not well formed. The API server lets it through: it
+// validates a custom resource by its schema only, which cannot express all rules for labels.
 var errSelector = errors.New("spec.selector is invalid")
 
-// observe gathers what one pass knows, from the cache only. Whether earlier writes have been seen is asked before the
-// Pods are listed: a write that is seen in between is then still expected, and the next pass counts it.
+// observe gathers what one pass knows, from the cache only. It checks whether earlier writes have been seen before it
+// lists the Pods: a write that the cache shows in between is then still expected, and the next pass counts it.
 func (r *Reconciler) observe(owner *podtrailv1alpha1.TeachingReplicaSet) (*replicas.Observation, error) {
 	selector, err := metav1.LabelSelectorAsSelector(&owner.Spec.Selector)
 	if err != nil {
@@ -140,7 +144,8 @@ func (r *Reconciler) observe(owner *podtrailv1alpha1.TeachingReplicaSet) (*repli
 	}, nil
 }
 
-// nextPass is in how long the object needs another pass without anything happening to it; 0 for never.
+// nextPass returns the delay until the object needs another pass although no event calls for one, or 0 if it needs
+// none.
 func nextPass(plan replicas.Plan, outdated bool, available time.Duration) time.Duration {
 	next := available
 	sooner := func(wait time.Duration) {
@@ -157,7 +162,7 @@ func nextPass(plan replicas.Plan, outdated bool, available time.Duration) time.D
 	return next
 }
 
-// nextAvailable is in how long a Pod that is ready will be available; 0 if none waits for that.
+// nextAvailable returns the time until the next ready Pod becomes available, or 0 if no Pod is waiting.
 func nextAvailable(owner *podtrailv1alpha1.TeachingReplicaSet, seen *replicas.Observation, active []*corev1.Pod,
 	status podtrailv1alpha1.TeachingReplicaSetStatus,
 ) time.Duration {
@@ -167,12 +172,12 @@ func nextAvailable(owner *podtrailv1alpha1.TeachingReplicaSet, seen *replicas.Ob
 	if next := replicas.NextAvailability(active, owner.Spec.MinReadySeconds, seen.Now); next > 0 {
 		return next
 	}
-	// A Pod that does not say since when it is ready is looked at again, as upstream does.
+	// A ready Pod without a transition time is checked again after minReadySeconds, as upstream does.
 	return time.Duration(owner.Spec.MinReadySeconds) * time.Second
 }
 
-// writeStatus writes the status if it differs from what the cache holds. A failed write is tried once more on the
-// object as it is now, with the generation that this pass acted on: a newer one has not been observed. Mirrors
+// writeStatus writes the status if it differs from the cached one. A failed write is retried once on the object as the
+// API server has it now, with the generation that this pass acted on: a newer one has not been observed. Mirrors
 // updateReplicaSetStatus in replica_set_utils.go.
 func (r *Reconciler) writeStatus(ctx context.Context, owner *podtrailv1alpha1.TeachingReplicaSet, status podtrailv1alpha1.TeachingReplicaSetStatus) error {
 	if !replicas.StatusChanged(&owner.Status, &status) {
@@ -199,7 +204,7 @@ func (r *Reconciler) writeStatus(ctx context.Context, owner *podtrailv1alpha1.Te
 	return nil
 }
 
-// ignoreGone drops the error that says that the object has been deleted meanwhile.
+// ignoreGone returns nil if err reports that the object has been deleted, and err otherwise.
 func ignoreGone(err error) error {
 	if apierrors.IsNotFound(err) {
 		return nil

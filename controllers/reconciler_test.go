@@ -248,9 +248,9 @@ func TestPendingDoesNotDelayAvailability(t *testing.T) {
 	}
 }
 
-// TestInvalidSelectorIsTold checks that an object which can never be reconciled says so in its status, once, and is
-// not tried again.
-func TestInvalidSelectorIsTold(t *testing.T) {
+// TestInvalidSelectorIsReported checks that an object that can never be reconciled gets a condition about it, once, and
+// is not tried again.
+func TestInvalidSelectorIsReported(t *testing.T) {
 	owner := makeOwner("web").Generation(3).Obj()
 	owner.Spec.Selector.MatchLabels = map[string]string{"app": "not a label value"}
 	owner.Status.Replicas = 4
@@ -275,7 +275,7 @@ func TestInvalidSelectorIsTold(t *testing.T) {
 	}
 }
 
-// TestStatusCountsWhatThePassMade checks that a change of the number of Pods is told by one write, not by two.
+// TestStatusCountsWhatThePassMade checks that a change of the number of Pods causes one write, not two.
 func TestStatusCountsWhatThePassMade(t *testing.T) {
 	owner := makeOwner("web").Replicas(3).Obj()
 	h := newHarness(t, owner)

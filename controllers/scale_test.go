@@ -7,12 +7,15 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"unicode/utf8"
 
+	"github.com/go-logr/logr/funcr"
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	podtrailv1alpha1 "podtrail.dev/podtrail/api/v1alpha1"
@@ -33,7 +36,7 @@ func TestSlowStartBatch(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			var calls atomic.Int64
-			tried, err := slowStart(tc.count, func(int) error {
+			tried, err := slowStartBatch(tc.count, func(int) error {
 				if calls.Add(1) > int64(tc.limit) {
 					return errFake
 				}
@@ -153,7 +156,7 @@ func TestSuperseded(t *testing.T) {
 			change:   func(o *podtrailv1alpha1.TeachingReplicaSet) { o.Generation++ },
 			want:     map[string]int{"create": 1},
 		},
-		"created until it is made again": {
+		"created until it is recreated": {
 			replicas: 100,
 			change:   func(o *podtrailv1alpha1.TeachingReplicaSet) { o.UID = "another" },
 			want:     map[string]int{"create": 1},
@@ -223,6 +226,81 @@ func TestFailuresThatAreNone(t *testing.T) {
 			h.catchUp(t)
 			if got, _ := h.view.owner(client.ObjectKeyFromObject(owner)); len(got.Status.Conditions) != 0 {
 				t.Errorf("Conditions are %v, want none", got.Status.Conditions)
+			}
+		})
+	}
+}
+
+// TestPlanIsLogged checks that a pass logs at V(2), in upstream's words, what it is about to do, and logs nothing if
+// there is nothing to do.
+func TestPlanIsLogged(t *testing.T) {
+	tests := map[string]struct {
+		replicas int32
+		want     []string
+	}{
+		"too few": {replicas: 5, want: []string{`"msg"="Too few replicas" "need"=5 "creating"=3`}},
+		"too many": {replicas: 1, want: []string{
+			`"msg"="Too many replicas" "need"=1 "deleting"=1`, `"msg"="Deleting pod" "pod"={"name"="`,
+		}},
+		"enough": {replicas: 2},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			owner := makeOwner("web").Replicas(tc.replicas).Obj()
+			h := newHarness(t, append(runningPods(owner, "a", "b"), owner)...)
+			var lines []string
+			log := funcr.New(func(_, line string) { lines = append(lines, line) }, funcr.Options{Verbosity: 2})
+			if _, err := h.Reconcile(ctrl.LoggerInto(t.Context(), log), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(owner)}); err != nil {
+				t.Fatalf("Reconcile: %v", err)
+			}
+			if len(lines) != len(tc.want) {
+				t.Fatalf("Lines are %q, want %q", lines, tc.want)
+			}
+			for i, want := range tc.want {
+				if !strings.HasPrefix(lines[i], `"level"=2 `+want) {
+					t.Errorf("Line %d is %s, want %s at level 2", i, lines[i], want)
+				}
+			}
+		})
+	}
+}
+
+// TestLongRefusal checks that an error too long for an event and a condition is cut to what each may hold.
+func TestLongRefusal(t *testing.T) {
+	why := strings.Repeat("restricted volume types: não permitido; ", 2000)
+	refusal := apierrors.NewForbidden(schema.GroupResource{Resource: "pods"}, "x", errors.New(why))
+	tests := map[string]struct {
+		replicas int32
+		reason   string
+	}{
+		"a creation is refused": {replicas: 3, reason: podtrailv1alpha1.FailedCreateReason},
+		"a deletion is refused": {replicas: 1, reason: podtrailv1alpha1.FailedDeleteReason},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			owner := makeOwner("web").Replicas(tc.replicas).Obj()
+			h := newHarness(t, append(runningPods(owner, "a", "b"), owner)...)
+			h.before = func(call string) error {
+				if strings.HasPrefix(call, "status") {
+					return nil
+				}
+				return refusal
+			}
+			if _, err := h.reconcile(t, owner); !apierrors.IsForbidden(err) {
+				t.Fatalf("Reconcile returned %.80v, want the refusal", err)
+			}
+			// The fake puts type and reason before the note.
+			note := strings.TrimPrefix(<-h.events, "Warning "+tc.reason+" ")
+			if len(note) > maxNote || !utf8.ValidString(note) || !strings.HasSuffix(note, "…") {
+				t.Errorf("The event's note has %d bytes and is %.60q … %q, want at most %d bytes of valid UTF-8 that end with an ellipsis",
+					len(note), note, note[len(note)-20:], maxNote)
+			}
+			h.catchUp(t)
+			stored, _ := h.view.owner(client.ObjectKeyFromObject(owner))
+			message := stored.Status.Conditions[0].Message
+			if len(message) > 4096 || !strings.HasSuffix(message, "…") {
+				t.Errorf("The condition's message has %d bytes and ends with %q, want at most 4,096 and an ellipsis",
+					len(message), message[len(message)-20:])
 			}
 		})
 	}

@@ -3,6 +3,7 @@
 package controllers
 
 import (
+	"context"
 	"errors"
 	"testing"
 
@@ -10,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	podtrailv1alpha1 "podtrail.dev/podtrail/api/v1alpha1"
@@ -136,5 +138,21 @@ func TestCacheChangesDuringPass(t *testing.T) {
 				t.Errorf("There are %d Pods (error %v), want 1", len(list.Items), err)
 			}
 		})
+	}
+}
+
+// TestPassAfterTheEnd checks that a pass whose context has ended, because the queue still handed its object out after it
+// was shut down, sends nothing and makes no event about what it did not send.
+func TestPassAfterTheEnd(t *testing.T) {
+	owner := makeOwner("web").Replicas(3).Obj()
+	h := newHarness(t, owner)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	result, err := h.Reconcile(ctx, ctrl.Request{NamespacedName: client.ObjectKeyFromObject(owner)})
+	if err != nil || result != (ctrl.Result{}) {
+		t.Errorf("Reconcile returned %+v, %v, want nothing", result, err)
+	}
+	if calls := h.taken(); len(calls) > 0 || len(h.events) > 0 {
+		t.Errorf("It made the calls %v and %d events, want none", calls, len(h.events))
 	}
 }

@@ -9,16 +9,16 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// CacheByObject says how the manager's cache keeps the objects that this controller reads: of a Pod only what it
-// looks at. Pass it as cache.Options.ByObject when the manager is made. A Pod that was read from such a cache must
-// never be written back whole.
+// CacheByObject configures how the manager's cache stores the objects that this controller reads: of a Pod only the
+// fields that it uses. Pass it as cache.Options.ByObject to the manager. Never write a Pod from such a cache back as a
+// whole.
 func CacheByObject() map[client.Object]cache.ByObject {
 	return map[client.Object]cache.ByObject{&corev1.Pod{}: {Transform: trimPod}}
 }
 
-// trimPod reduces a Pod to what claim, rank and status read. A Pod that something else than a TeachingReplicaSet
-// controls is reduced to its identity: it has to be known only for its name, and for the change by which it becomes
-// an orphan, which brings it back in full.
+// trimPod reduces a Pod to the fields that claim, rank and status read. A Pod whose controller is not a
+// TeachingReplicaSet is reduced to its identity: it matters only because it holds its name. If it becomes an orphan,
+// that update brings the other fields back.
 func trimPod(obj any) (any, error) {
 	pod, ok := obj.(*corev1.Pod)
 	if !ok {
@@ -64,7 +64,7 @@ func trimPod(obj any) (any, error) {
 	return trimmed, nil
 }
 
-// trimStatuses keeps the restart counts; containers that never restarted count as not being there.
+// trimStatuses keeps the restart counts of the containers that have restarted.
 func trimStatuses(statuses []corev1.ContainerStatus) []corev1.ContainerStatus {
 	var trimmed []corev1.ContainerStatus
 	for i := range statuses {

@@ -41,8 +41,8 @@ func TestTrimPod(t *testing.T) {
 	}
 	for name, other := range others {
 		t.Run(name, func(t *testing.T) {
-			want := replicas.ChooseDeletions([]*corev1.Pod{whole().Obj(), other}, nil, 1, testNow)[0]
-			got := replicas.ChooseDeletions([]*corev1.Pod{trimmed, trim(t, other)}, nil, 1, testNow)[0]
+			want := replicas.PodsToDelete([]*corev1.Pod{whole().Obj(), other}, nil, 1, testNow)[0]
+			got := replicas.PodsToDelete([]*corev1.Pod{trimmed, trim(t, other)}, nil, 1, testNow)[0]
 			if want.Rule != got.Rule || (want.Pod == other) != (got.Pod != trimmed) {
 				t.Errorf("Trimmed Pods are ordered by %q, whole ones by %q", got.Rule, want.Rule)
 			}

@@ -18,23 +18,23 @@ import (
 
 	podtrailv1alpha1 "podtrail.dev/podtrail/api/v1alpha1"
 	"podtrail.dev/podtrail/controllers/expectations"
-	"podtrail.dev/podtrail/controllers/records"
 	"podtrail.dev/podtrail/controllers/replicas"
+	"podtrail.dev/podtrail/controllers/tracing"
 )
 
-// statusDelay is for how long Pods that become ready, or unready, are gathered into one status write. Upstream makes a
-// pass for each, and so up to one write for each Pod while many start.
+// statusDelay is how long the controller collects Pods that become ready, or unready, before it writes one status for
+// all. Upstream makes a pass for each, so up to one write for each Pod while many start.
 const statusDelay = 200 * time.Millisecond
 
 type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 
-// watcher turns what the informers see into observed expectations and passes to make. It mirrors addRS to deletePod
-// in replica_set.go. controller-runtime unwraps tombstones, so a deletion that the watch missed arrives with the last
+// watcher turns the informers' events into observed expectations and queued passes. Mirrors addRS to deletePod in
+// replica_set.go. controller-runtime unwraps tombstones, so a deletion that the watch missed arrives with the last
 // known state of the object.
 type watcher struct {
 	view         *view
 	expectations *expectations.Store
-	records      *records.Recorder
+	tracer       *tracing.Tracer
 }
 
 func (w *watcher) ownerHandler() handler.EventHandler {
@@ -42,7 +42,7 @@ func (w *watcher) ownerHandler() handler.EventHandler {
 		CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) { w.enqueueOwner(q, e.Object, eventAdded, 0) },
 		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) {
 			if e.ObjectOld.GetUID() != e.ObjectNew.GetUID() {
-				// The informer missed that the object was deleted and made again under its name.
+				// The informer missed that the object was deleted and recreated.
 				w.ownerDeleted(e.ObjectOld)
 			}
 			w.enqueueOwner(q, e.ObjectNew, eventUpdated, w.ownerDelay(e.ObjectOld, e.ObjectNew))
@@ -68,7 +68,7 @@ func (w *watcher) podHandler() handler.EventHandler {
 
 func (w *watcher) podAdded(pod client.Object, q queue) {
 	if pod.GetDeletionTimestamp() != nil {
-		// After a restart, or a break of the watch, a Pod may first be seen when it is already being deleted.
+		// After a restart, or a break in the watch, a Pod may already be terminating when it is first seen.
 		w.podDeleted(pod, q)
 		return
 	}
@@ -85,7 +85,7 @@ func (w *watcher) podAdded(pod client.Object, q queue) {
 
 func (w *watcher) podUpdated(old, updated client.Object, q queue) {
 	if old.GetUID() != updated.GetUID() {
-		// Names are used again, so an informer that missed the end of one Pod may show the next as its update.
+		// Names are reused, so an informer that missed the end of one Pod may show the next one as an update of it.
 		w.podDeleted(old, q)
 		w.podAdded(updated, q)
 		return
@@ -95,10 +95,10 @@ func (w *watcher) podUpdated(old, updated client.Object, q queue) {
 	}
 	labelsChanged := !equality.Semantic.DeepEqual(old.GetLabels(), updated.GetLabels())
 	if updated.GetDeletionTimestamp() != nil {
-		// The owner replaces the Pod now and does not wait until the kubelet has ended it.
+		// The owner replaces the Pod now; it does not wait until the kubelet has stopped it.
 		w.podDeleted(updated, q)
 		if labelsChanged || !sameController(old, updated) {
-			// Upstream looks at the labels only; an owner that has lost the Pod would report it as terminating for ever.
+			// Upstream checks only the labels; an owner that lost the Pod would report it as terminating forever.
 			w.podDeleted(old, q)
 		}
 		return
@@ -110,7 +110,8 @@ func sameController(a, b client.Object) bool {
 	return equality.Semantic.DeepEqual(metav1.GetControllerOfNoCopy(a), metav1.GetControllerOfNoCopy(b))
 }
 
-// podChanged wakes the owner that has lost the Pod, and the one that has it; for an orphan those that might adopt it.
+// podChanged queues the owner that lost the Pod and the owner that has it now, or, for an orphan, those that might
+// adopt it.
 func (w *watcher) podChanged(old, updated client.Object, labelsChanged bool, q queue) {
 	oldRef, ref := metav1.GetControllerOfNoCopy(old), metav1.GetControllerOfNoCopy(updated)
 	refChanged := !sameController(old, updated)
@@ -141,8 +142,8 @@ func (w *watcher) podDeleted(pod client.Object, q queue) {
 	}
 }
 
-// resolve returns the TeachingReplicaSet that a controller reference means, or nil: it is looked up by name, and its
-// UID must be the reference's, because the object of that name may be another one by now.
+// resolve returns the TeachingReplicaSet that a controller reference names, or nil if there is none. Its UID must be
+// the reference's, because another object may have that name by now. Mirrors resolveControllerRef in replica_set.go.
 func (w *watcher) resolve(namespace string, ref *metav1.OwnerReference) *podtrailv1alpha1.TeachingReplicaSet {
 	if !isOwnKind(ref) {
 		return nil
@@ -160,8 +161,8 @@ func (w *watcher) enqueueSelecting(pod client.Object, event string, q queue) {
 	}
 }
 
-// delay is how long a pass may wait that an update of a Pod asks for. Only a change that can do no more than alter the
-// counts in the status waits; whether the Pod counts at all, and for whom, is acted on at once.
+// delay returns how long the pass that an update of a Pod causes may wait. It may wait only if the update can change no
+// more than counts in the status; a change in whether the Pod is active, or in whose it is, is acted on at once.
 func delay(old, updated client.Object, claimChanged bool) time.Duration {
 	before, ok := old.(*corev1.Pod)
 	if !ok || claimChanged {
@@ -173,20 +174,22 @@ func delay(old, updated client.Object, claimChanged bool) time.Duration {
 	return statusDelay
 }
 
-// enqueue asks for a pass over owner because of an event about a Pod.
+// enqueue queues a pass over owner because of an event about a Pod.
 func (w *watcher) enqueue(q queue, owner client.Object, event string, pod client.Object) {
 	w.enqueueAfter(q, owner, event, pod, 0)
 }
 
-// enqueueAfter asks for one after a delay. Of several the queue keeps the earliest, so later events extend no delay.
+// enqueueAfter queues a pass after a delay. The queue keeps the earliest of several, so later events do not extend a
+// delay.
 func (w *watcher) enqueueAfter(q queue, owner client.Object, event string, pod client.Object, delay time.Duration) {
 	w.noteTrigger(owner, event, "Pod", pod)
 	q.AddAfter(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(owner)}, delay)
 }
 
-// ownerDelay is how long a pass may wait that an update of an owner asks for. An update that changes nothing but how many
-// Pods are ready is mostly the echo of a status that this controller wrote; a pass at once would write the next one, while
-// Pods become ready, before they are gathered. A pass that was put off until this echo is there does not wait longer.
+// ownerDelay returns how long the pass that an update of an owner causes may wait. An update that changes only how many
+// Pods are ready is usually the echo of a status that this controller wrote. While Pods become ready, a pass at once
+// would write the next status before statusDelay is over. A pass that was put off until this echo arrives does not wait
+// longer.
 func (w *watcher) ownerDelay(old, updated client.Object) time.Duration {
 	before, ok := old.(*podtrailv1alpha1.TeachingReplicaSet)
 	if !ok || w.expectations.PutOff(client.ObjectKeyFromObject(updated)) {
@@ -205,14 +208,14 @@ func (w *watcher) ownerDelay(old, updated client.Object) time.Duration {
 	return statusDelay
 }
 
-// enqueueOwner asks for a pass over owner, after a delay, because of an event about itself.
+// enqueueOwner queues a pass over owner, after a delay, because of an event about itself.
 func (w *watcher) enqueueOwner(q queue, owner client.Object, event string, delay time.Duration) {
 	w.noteTrigger(owner, event, podtrailv1alpha1.Kind, owner)
 	q.AddAfter(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(owner)}, delay)
 }
 
-// alarm asks for passes at a time, not because of an event. A controller's result cannot, if the pass has failed: it is
-// then tried again after a time that grows.
+// alarm queues passes for a certain time. The result of a pass cannot do so if the pass failed: controller-runtime then
+// ignores RequeueAfter and retries with a growing back-off.
 type alarm struct{ queue queue }
 
 // start keeps the controller's queue. controller-runtime calls it before the first pass.

@@ -26,11 +26,9 @@ type recorder struct{ *httptest.ResponseRecorder }
 
 func (recorder) SetReadDeadline(time.Time) error { return nil }
 
-// FuzzAdmissionReview sends bytes to every handler, as whoever reaches the port
-// may. Whatever they are, the answer is an AdmissionReview that refuses with a
-// reason, or allows with a patch that fits and leaves nothing for a second one.
-// The seeds are the cases of test/admission and some that are cut or bent;
-// `make fuzz-admission` goes on from there.
+// FuzzAdmissionReview sends bytes to every handler, as whoever reaches the port may. Whatever they are, the answer is
+// an AdmissionReview that refuses with a reason, or allows with a patch that fits and leaves nothing for a second one.
+// The seeds are the cases of test/admission and some that are cut or bent; `make fuzz-admission` goes on from there.
 func FuzzAdmissionReview(f *testing.F) {
 	logf.SetLogger(logr.Discard())
 	handlers, err := Handlers(testOptions)
@@ -60,7 +58,7 @@ func FuzzAdmissionReview(f *testing.F) {
 
 func ask(t *testing.T, handler http.Handler, body []byte) *admissionv1.AdmissionResponse {
 	t.Helper()
-	request := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(body))
+	request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", bytes.NewReader(body))
 	request.Header.Set("Content-Type", "application/json")
 	w := recorder{httptest.NewRecorder()}
 	handler.ServeHTTP(w, request)

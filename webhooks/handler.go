@@ -17,16 +17,16 @@ import (
 	"podtrail.dev/podtrail/webhooks/verdict"
 )
 
-// readTimeout bounds how long a request's body may take to arrive. The API server waits 3 s in all; controller-runtime
-// bounds the headers' time, not the body's.
+// readTimeout bounds how long a request's body may take to arrive. The API server waits 3 s in total;
+// controller-runtime bounds the time for the headers only.
 const readTimeout = 5 * time.Second
 
-// maxBody is the most that is read, in bytes: as much as controller-runtime reads, which reckons with two objects of
-// 3 MiB each.
+// maxBody is the largest body that is read, in bytes. It is controller-runtime's own limit, which allows for two
+// objects of 3 MiB each.
 const maxBody = 7 << 20
 
-// guard turns away what the API server never sends before anything of it is read, a stream without an announced end
-// among it, and keeps a slow sender from holding a connection and a goroutine.
+// guard refuses requests that the API server never sends, such as a stream of unknown length, before it reads their
+// body. It also keeps a slow client from occupying a connection and a goroutine.
 func guard(next http.Handler, timeout time.Duration) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch contentType := r.Header.Get("Content-Type"); {
@@ -52,9 +52,8 @@ func guard(next http.Handler, timeout time.Duration) http.Handler {
 	})
 }
 
-// decode reads an embedded object. Field names are matched with their case, as
-// the API server matches them: a lenient decoder would see fields here that do
-// not exist there.
+// decode decodes an embedded object. It matches field names with their case, as the API server does: a lenient decoder
+// would see fields that do not exist for the API server.
 func decode(raw runtime.RawExtension, what string, into any) error {
 	if len(raw.Raw) == 0 {
 		return fmt.Errorf("%s is missing in the admission request", what)
@@ -74,7 +73,7 @@ func expectKind(got, want metav1.GroupVersionKind) error {
 	return nil
 }
 
-// unreadable answers a request that can't be decided.
+// unreadable answers a request that cannot be decoded.
 func unreadable(rule verdict.Rule, err error) admission.Response {
 	resp := admission.Errored(http.StatusBadRequest, err)
 	resp.AuditAnnotations = verdict.Verdict{Rule: rule, Outcome: verdict.Invalid, Reason: err.Error()}.Annotations()

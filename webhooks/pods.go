@@ -31,11 +31,10 @@ type podDefaulter struct {
 
 var _ admission.Handler = podDefaulter{}
 
-// Handle answers with a patch. The Pod's name and namespace may be absent from
-// the object: a generateName Pod gets its name only after admission, and the
-// namespace is the request's.
+// Handle answers with a patch. The object may lack a name and a namespace: a generateName Pod gets its name only after
+// admission, and its namespace is in the request.
 func (h podDefaulter) Handle(ctx context.Context, req admission.Request) admission.Response {
-	if err := h.exempt.orKind(req, podKind); err != nil {
+	if err := checkKind(req, podKind, h.exempt); err != nil {
 		return unreadable(verdict.PodDefaults, err)
 	}
 	if h.exempt.has(req.Namespace) || req.Operation != admissionv1.Create || req.SubResource != "" {
@@ -45,13 +44,13 @@ func (h podDefaulter) Handle(ctx context.Context, req admission.Request) admissi
 	if err := decode(req.Object, "the Pod", &pod); err != nil {
 		return unreadable(verdict.PodDefaults, err)
 	}
-	d := mutation.Pod(&pod, h.config)
+	d := mutation.DecidePod(&pod, h.config)
 	logVerdict(ctx, d.Verdict, req)
 	return mutated(d)
 }
 
-// podValidator serves validate.pods.podtrail.dev, for Pods and for their
-// subresources ephemeralcontainers and resize, whose object is the whole Pod.
+// podValidator serves validate.pods.podtrail.dev, for Pods and for their subresources ephemeralcontainers and resize,
+// whose object is the whole Pod.
 type podValidator struct {
 	exempt exemptNamespaces
 }
@@ -60,7 +59,7 @@ var _ admission.Handler = podValidator{}
 
 // Handle allows or denies.
 func (h podValidator) Handle(ctx context.Context, req admission.Request) admission.Response {
-	if err := h.exempt.orKind(req, podKind); err != nil {
+	if err := checkKind(req, podKind, h.exempt); err != nil {
 		return unreadable(verdict.CPULimits, err)
 	}
 	isUpdate := req.Operation == admissionv1.Update
@@ -71,28 +70,28 @@ func (h podValidator) Handle(ctx context.Context, req admission.Request) admissi
 	if err := decode(req.Object, "the Pod", &pod); err != nil {
 		return unreadable(verdict.CPULimits, err)
 	}
-	write := validation.PodRequest{Pod: &pod, ByNode: slices.Contains(req.UserInfo.Groups, nodesGroup)}
+	request := validation.PodRequest{Pod: &pod, ByNode: slices.Contains(req.UserInfo.Groups, nodesGroup)}
 	if isUpdate {
-		write.Old = &corev1.Pod{}
-		if err := decode(req.OldObject, "the stored Pod", write.Old); err != nil {
+		request.Old = &corev1.Pod{}
+		if err := decode(req.OldObject, "the stored Pod", request.Old); err != nil {
 			return unreadable(verdict.CPULimits, err)
 		}
 	}
-	d := validation.PodCPULimits(write)
+	d := validation.PodCPULimits(request)
 	logVerdict(ctx, d.Verdict, req)
 	return validated(d)
 }
 
-// exemptNamespaces are never touched, even if someone labels them: the API
-// server's configuration leaves them out, this is the second lock.
+// exemptNamespaces are never touched, even if they are labelled. The webhook configurations exclude them too; this is
+// the second safeguard.
 type exemptNamespaces []string
 
 func (e exemptNamespaces) has(namespace string) bool { return slices.Contains(e, namespace) }
 
-// orKind demands the kind outside the exempt namespaces. A request without one
-// is not read as "not about Pods, so allowed".
-func (e exemptNamespaces) orKind(req admission.Request, want metav1.GroupVersionKind) error {
-	if e.has(req.Namespace) {
+// checkKind returns an error if the request is about another kind, or about none, unless its namespace is exempt. Such
+// a request must not pass as "not about Pods, so allowed".
+func checkKind(req admission.Request, want metav1.GroupVersionKind, exempt exemptNamespaces) error {
+	if exempt.has(req.Namespace) {
 		return nil
 	}
 	return expectKind(req.Kind, want)
@@ -110,8 +109,7 @@ func outOfScope(rule verdict.Rule, req admission.Request) verdict.Verdict {
 	}
 }
 
-// logVerdict logs refusals; the rest only at a higher level, since every
-// verdict is in the audit log.
+// logVerdict logs refusals at level 0 and all other verdicts at level 1: every verdict is in the audit log.
 func logVerdict(ctx context.Context, v verdict.Verdict, req admission.Request) {
 	level := 1
 	if v.Outcome == verdict.Denied {

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package webhooks connects the decisions of mutation and validation to the
-// API server's admission webhooks. The configurations that send requests here
-// are in config/webhook.
+// Package webhooks serves the decisions of packages mutation and validation as admission webhooks. The configurations
+// that send requests here are in config/webhook.
 package webhooks
 
 import (
@@ -28,41 +27,40 @@ const (
 	TeachingReplicaSetValidatePath = "/validate-teachingreplicaset"
 )
 
-// Options of the webhooks.
+// Options configure the webhooks.
 type Options struct {
 	// SidecarImage is the image of the injected proxy. Required.
 	SidecarImage string
-	// SchedulerName is given to Pods that chose none. Required.
+	// SchedulerName is set in Pods that did not choose a scheduler. Required.
 	SchedulerName string
-	// Version is written into the Pods that are changed. Required.
+	// Version is written into the Pods that the webhook changes. Required.
 	Version string
 	// ExemptNamespaces are never touched, whatever their labels.
 	ExemptNamespaces []string
-	// Reader finds the TeachingReplicaSets that share a namespace; without it
-	// nothing is said about overlapping selectors. SetupWithManager puts the
-	// manager's cache here: it is asked within an admission request.
+	// Reader lists the TeachingReplicaSets of a namespace. Without it there are no warnings about overlapping selectors.
+	// SetupWithManager ignores it and uses the manager's cache, because it is read during an admission request.
 	Reader client.Reader
 }
 
 func (o Options) validate() error {
 	var errs []error
 	if o.SidecarImage == "" {
-		errs = append(errs, errors.New("no sidecar image: give the image that holds the sample app's proxy"))
+		errs = append(errs, errors.New("no sidecar image: set the image that contains the sample app's proxy"))
 	}
 	if o.SchedulerName == "" {
-		errs = append(errs, errors.New("no scheduler name: give the name of a profile of the scheduler"))
+		errs = append(errs, errors.New("no scheduler name: set the name of a scheduler profile"))
 	}
 	if o.Version == "" {
-		errs = append(errs, errors.New("no version: give the one that the Pods' annotation shall show"))
+		errs = append(errs, errors.New("no version: set the one to write into the Pods' annotation"))
 	}
 	return errors.Join(errs...)
 }
 
-// SetupWithManager registers the webhooks with the manager's webhook server,
-// which runs on every replica, leader or not.
+// SetupWithManager registers the webhooks with the manager's webhook server, which runs on every replica, leader or
+// not.
 func SetupWithManager(mgr ctrl.Manager, o Options) error {
 	o.Reader = mgr.GetCache()
-	// Not by the first request, which would have to wait for it.
+	// If the first request started the informer, it would have to wait until the cache is filled.
 	if _, err := mgr.GetCache().GetInformer(context.Background(), &podtrailv1alpha1.TeachingReplicaSet{}, cache.BlockUntilSynced(false)); err != nil {
 		return fmt.Errorf("getting the informer of TeachingReplicaSets: %w", err)
 	}

@@ -33,14 +33,13 @@ func (teachingReplicaSetDefaulter) Handle(ctx context.Context, req admission.Req
 	if err != nil {
 		return unreadable(verdict.TeachingReplicaSetDefaults, err)
 	}
-	d := mutation.TeachingReplicaSet(trs)
+	d := mutation.DecideTeachingReplicaSet(trs)
 	logVerdict(ctx, d.Verdict, req)
 	return mutated(d)
 }
 
-// readTimeLimit bounds how long an answer waits for the other objects of the
-// namespace: they are good for a warning, not worth a request. A cache answers
-// at once, except while it fills.
+// readTimeLimit bounds how long an answer waits for the other objects of the namespace. They are used only for
+// warnings, so they are not worth a delayed request. A cache answers at once, except while it is being filled.
 const readTimeLimit = 250 * time.Millisecond
 
 // teachingReplicaSetValidator serves validate.teachingreplicasets.podtrail.dev.
@@ -56,13 +55,13 @@ func (h teachingReplicaSetValidator) Handle(ctx context.Context, req admission.R
 	if err != nil {
 		return unreadable(verdict.TeachingReplicaSetTemplate, err)
 	}
-	write := validation.TeachingReplicaSetRequest{Object: trs, Old: old, Others: h.others(ctx, req.Namespace)}
-	d := validation.TeachingReplicaSet(write)
+	request := validation.TeachingReplicaSetRequest{Object: trs, Old: old, Others: h.others(ctx, req.Namespace)}
+	d := validation.DecideTeachingReplicaSet(request)
 	logVerdict(ctx, d.Verdict, req)
 	return validated(d)
 }
 
-// others returns the TeachingReplicaSets of the namespace, none if they can't be read in time.
+// others returns the TeachingReplicaSets of the namespace, or none if they cannot be read in time.
 func (h teachingReplicaSetValidator) others(ctx context.Context, namespace string) []podtrailv1alpha1.TeachingReplicaSet {
 	if h.reader == nil {
 		return nil
@@ -71,13 +70,13 @@ func (h teachingReplicaSetValidator) others(ctx context.Context, namespace strin
 	defer cancel()
 	var list podtrailv1alpha1.TeachingReplicaSetList
 	if err := h.reader.List(ctx, &list, client.InNamespace(namespace)); err != nil {
-		logf.FromContext(ctx).V(1).Info("No word about overlapping selectors", "why", err.Error())
+		logf.FromContext(ctx).V(1).Info("Skipped the check for overlapping selectors", "reason", err.Error())
 		return nil
 	}
 	return list.Items
 }
 
-// decodeTeachingReplicaSets reads the object and, on update, the stored one.
+// decodeTeachingReplicaSets decodes the object and, on update, the stored one.
 func decodeTeachingReplicaSets(req admission.Request) (trs, old *podtrailv1alpha1.TeachingReplicaSet, err error) {
 	if err := expectKind(req.Kind, teachingReplicaSetKind); err != nil {
 		return nil, nil, err

@@ -8,7 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// Kind is the kind of the resource, as it stands in ownerReferences.
+// Kind is the kind of the resource, as in ownerReferences.
 const Kind = "TeachingReplicaSet"
 
 // GroupVersion is the group and version of the types in this package.

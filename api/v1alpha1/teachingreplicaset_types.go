@@ -7,7 +7,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// TeachingReplicaSet keeps a number of Pods running that are made from one template, as apps/v1 ReplicaSet does.
+// TeachingReplicaSet keeps a number of Pods running that are created from one template, as apps/v1 ReplicaSet does.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:shortName=trs,categories=all
@@ -27,10 +27,10 @@ type TeachingReplicaSet struct {
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// spec is what is wanted.
+	// spec is the desired state.
 	// +required
 	Spec TeachingReplicaSetSpec `json:"spec"`
-	// status is what the controller last saw. It may lag behind.
+	// status is the state that the controller last observed. It may lag behind.
 	// +optional
 	Status TeachingReplicaSetStatus `json:"status,omitempty"`
 }
@@ -42,39 +42,39 @@ type TeachingReplicaSet struct {
 // +kubebuilder:validation:XValidation:rule="!has(self.selector.matchExpressions) || self.selector.matchExpressions.all(e, e.operator == 'DoesNotExist' || e.operator == 'NotIn' || (has(self.template.metadata) && has(self.template.metadata.labels) && e.key in self.template.metadata.labels && (e.operator == 'Exists' || (has(e.values) && self.template.metadata.labels[e.key] in e.values))))",message="selector.matchExpressions does not match the template's labels; keys of In and Exists must be among them, with a value of In's",fieldPath=".template.metadata.labels"
 // +kubebuilder:validation:XValidation:rule="!has(self.selector.matchExpressions) || !has(self.template.metadata) || !has(self.template.metadata.labels) || self.selector.matchExpressions.all(e, e.operator == 'In' || e.operator == 'Exists' || !(e.key in self.template.metadata.labels) || (e.operator == 'NotIn' && has(e.values) && !(self.template.metadata.labels[e.key] in e.values)))",message="selector.matchExpressions excludes the template's labels; keys of DoesNotExist must not be among them, nor values of NotIn",fieldPath=".template.metadata.labels"
 type TeachingReplicaSetSpec struct {
-	// replicas is how many Pods are wanted.
+	// replicas is the desired number of Pods.
 	// +optional
 	// +kubebuilder:default=1
 	// +kubebuilder:validation:Minimum=0
 	Replicas *int32 `json:"replicas,omitempty"`
 
-	// minReadySeconds is for how many seconds a Pod must have been ready, without a container crashing, to count as
+	// minReadySeconds is how many seconds a Pod must have been ready, without any of its containers crashing, to count as
 	// available.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	MinReadySeconds int32 `json:"minReadySeconds,omitempty"`
 
-	// paused stops the controller from creating, deleting, adopting and releasing Pods. Status is still reported.
+	// paused stops the controller from creating, deleting, adopting and releasing Pods. It still updates the status.
 	// +optional
 	Paused bool `json:"paused,omitempty"`
 
-	// selector says which Pods are counted and adopted. It must match the template's labels and cannot be changed.
+	// selector selects the Pods that count and that are adopted. It must match the template's labels and is immutable.
 	// +required
 	// +kubebuilder:validation:XValidation:rule="(has(self.matchLabels) && size(self.matchLabels) > 0) || (has(self.matchExpressions) && size(self.matchExpressions) > 0)",message="an empty selector would match every Pod of the namespace; give matchLabels or matchExpressions",reason=FieldValueRequired
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="field is immutable; delete the object (orphan its Pods to keep them) and create it with the new selector"
 	// +kubebuilder:validation:XValidation:rule="!has(self.matchExpressions) || self.matchExpressions.all(e, e.operator in ['In', 'NotIn'] ? has(e.values) && size(e.values) > 0 : e.operator in ['Exists', 'DoesNotExist'] && (!has(e.values) || size(e.values) == 0))",message="operator must be In or NotIn with values, or Exists or DoesNotExist without",fieldPath=".matchExpressions"
 	Selector metav1.LabelSelector `json:"selector"`
 
-	// template is what new Pods are made from. A change does not touch Pods that exist.
+	// template is the template for new Pods. A change does not affect existing Pods.
 	// +required
-	// +kubebuilder:validation:XValidation:rule="!has(self.spec) || !has(self.spec.restartPolicy) || self.spec.restartPolicy == 'Always'",message="only Always is supported: a Pod that may finish is not replaced but counted out",fieldPath=".spec.restartPolicy"
-	// +kubebuilder:validation:XValidation:rule="!has(self.spec) || !has(self.spec.activeDeadlineSeconds)",message="activeDeadlineSeconds is not supported: the Pod would be killed at the deadline and made again",fieldPath=".spec.activeDeadlineSeconds",reason=FieldValueForbidden
+	// +kubebuilder:validation:XValidation:rule="!has(self.spec) || !has(self.spec.restartPolicy) || self.spec.restartPolicy == 'Always'",message="only Always is supported: a Pod that finishes by itself does not count any more",fieldPath=".spec.restartPolicy"
+	// +kubebuilder:validation:XValidation:rule="!has(self.spec) || !has(self.spec.activeDeadlineSeconds)",message="activeDeadlineSeconds is not supported: the Pod would be killed at the deadline and replaced",fieldPath=".spec.activeDeadlineSeconds",reason=FieldValueForbidden
 	Template corev1.PodTemplateSpec `json:"template"`
 }
 
 // TeachingReplicaSetStatus is apps/v1 ReplicaSetStatus, and the selector as a string for the scale subresource.
 type TeachingReplicaSetStatus struct {
-	// replicas is the number of Pods that have not terminated and are not terminating.
+	// replicas is the number of Pods that have not finished and are not terminating.
 	// +optional
 	Replicas int32 `json:"replicas"`
 
@@ -98,8 +98,7 @@ type TeachingReplicaSetStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// selector is spec.selector in the string form that the scale subresource carries to autoscalers and disruption
-	// budgets.
+	// selector is spec.selector as a string, for the scale subresource, which autoscalers and disruption budgets read.
 	// +optional
 	Selector string `json:"selector,omitempty"`
 

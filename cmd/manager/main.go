@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command manager runs the TeachingReplicaSet controller (on the leader) and
-// the admission webhooks (on every replica).
+// Command manager runs the TeachingReplicaSet controller, on the leader, and the admission webhooks, on every replica.
 package main
 
 import (
@@ -16,6 +15,7 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	podtrailv1alpha1 "podtrail.dev/podtrail/api/v1alpha1"
@@ -27,11 +27,10 @@ import (
 // version is set by the linker (-X main.version=...).
 var version = "dev"
 
-// serviceName is what the spans say that reports them.
+// serviceName is the manager's service.name in its spans.
 const serviceName = "podtrail-manager"
 
-// shutdownTimeout leaves the kubelet's 30 s grace period room for the preStop
-// pause of config/manager.
+// shutdownTimeout leaves room for the preStop pause of config/manager in the grace period of 30 s.
 const shutdownTimeout = 20 * time.Second
 
 func main() {
@@ -52,13 +51,13 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	ctrl.SetLogger(newLogger(o))
+	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&o.logging)))
 	cfg, err := ctrl.GetConfig()
 	if err != nil {
-		return fmt.Errorf("finding out how to reach the API server: %w", err)
+		return fmt.Errorf("finding the API server: %w", err)
 	}
-	keeper := certs.NewKeeper(o.certificates())
-	mgr, err := newManager(ctx, cfg, o, keeper)
+	certificates := certs.NewManager(o.certificates())
+	mgr, err := newManager(ctx, cfg, o, certificates)
 	if err != nil {
 		return err
 	}
@@ -69,30 +68,30 @@ func run(ctx context.Context, args []string) error {
 	return nil
 }
 
-// newManager puts the parts together.
-func newManager(ctx context.Context, cfg *rest.Config, o options, keeper *certs.Keeper) (manager.Manager, error) {
+// newManager assembles the parts.
+func newManager(ctx context.Context, cfg *rest.Config, o options, certificates *certs.Manager) (manager.Manager, error) {
 	s := runtime.NewScheme()
 	if err := errors.Join(scheme.AddToScheme(s), podtrailv1alpha1.AddToScheme(s)); err != nil {
 		return nil, fmt.Errorf("registering the API types: %w", err)
 	}
 	cfg.QPS, cfg.Burst = o.kubeAPIQPS, o.kubeAPIBurst
-	provider, kept, err := newReporting(ctx, cfg, o)
+	provider, kept, err := newTracing(ctx, cfg, o)
 	if err != nil {
 		return nil, err
 	}
-	mgr, err := ctrl.NewManager(cfg, managerOptions(o, s, keeper, kept))
+	mgr, err := ctrl.NewManager(cfg, managerOptions(o, s, certificates, kept))
 	if err != nil {
-		return nil, fmt.Errorf("making the manager: %w", err)
+		return nil, fmt.Errorf("creating the manager: %w", err)
 	}
 	if provider != nil {
 		if err := mgr.Add(provider); err != nil {
-			return nil, fmt.Errorf("adding the reports of reconciles: %w", err)
+			return nil, fmt.Errorf("adding the tracing of reconciles: %w", err)
 		}
 	}
-	if err := keeper.SetupWithManager(mgr); err != nil {
+	if err := certificates.SetupWithManager(mgr); err != nil {
 		return nil, err
 	}
-	if err := addChecks(mgr, keeper); err != nil {
+	if err := addChecks(mgr, certificates); err != nil {
 		return nil, err
 	}
 	if err := controllers.SetupWithManager(mgr, controllers.Options{

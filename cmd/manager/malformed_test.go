@@ -26,8 +26,8 @@ import (
 // mostGrowth is how much more memory than before malformed requests may cost, in bytes.
 const mostGrowth = 20 << 20
 
-// answer is how a request was turned away: by an HTTP status, by an AdmissionReview with a code (its HTTP status is 200,
-// as the API server expects it), or by the end of the connection.
+// answer is how a request was turned away: by an HTTP status, by an AdmissionReview with a code (its HTTP status is
+// 200, as the API server expects it), or by the end of the connection.
 type answer struct {
 	status  int
 	review  int32
@@ -35,7 +35,7 @@ type answer struct {
 	ended   string
 }
 
-// sender sends one malformed request to address and tells how it was answered.
+// sender sends one malformed request to address and returns how it was answered.
 type sender func(t *testing.T, address, path string) answer
 
 // spaces never ends.

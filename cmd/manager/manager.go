@@ -18,16 +18,17 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/webhook"
 
 	"podtrail.dev/podtrail/controllers"
-	"podtrail.dev/podtrail/controllers/records"
+	"podtrail.dev/podtrail/controllers/tracing"
 	"podtrail.dev/podtrail/telemetry/serve"
 	"podtrail.dev/podtrail/telemetry/spans"
 	"podtrail.dev/podtrail/trail/source"
 	"podtrail.dev/podtrail/webhooks/certs"
 )
 
-// newReporting returns what the reconciles report to, and the records that it keeps in this process. The requests then
-// carry Audit-IDs of our own. It is nil, and nothing is kept, if there is no memory for records and no collector.
-func newReporting(ctx context.Context, cfg *rest.Config, o options) (*spans.Provider, []serve.Source, error) {
+// newTracing returns the provider of the tracer for reconciles, and the records that this process keeps and serves.
+// Requests made with cfg then carry Audit-IDs of our own. The provider is nil, and nothing is kept, if there is neither
+// memory for records nor an OpenTelemetry collector.
+func newTracing(ctx context.Context, cfg *rest.Config, o options) (*spans.Provider, []serve.Source, error) {
 	options := spans.Options{Service: serviceName, Version: version, Log: ctrl.Log.WithName("telemetry")}
 	var kept []serve.Source
 	if o.reconcileRecords > 0 {
@@ -36,17 +37,17 @@ func newReporting(ctx context.Context, cfg *rest.Config, o options) (*spans.Prov
 	}
 	provider, err := spans.New(ctx, options)
 	if err != nil {
-		return nil, nil, fmt.Errorf("setting up the reports of reconciles: %w", err)
+		return nil, nil, fmt.Errorf("setting up the tracing of reconciles: %w", err)
 	}
 	if provider != nil {
-		cfg.Wrap(records.Transport)
+		cfg.Wrap(tracing.Transport)
 	}
 	return provider, kept, nil
 }
 
-func managerOptions(o options, s *runtime.Scheme, keeper *certs.Keeper, kept []serve.Source) manager.Options {
+func managerOptions(o options, s *runtime.Scheme, certificates *certs.Manager, kept []serve.Source) manager.Options {
 	byObject := controllers.CacheByObject()
-	maps.Copy(byObject, keeper.CacheByObject())
+	maps.Copy(byObject, certificates.CacheByObject())
 	return manager.Options{
 		Scheme: s,
 		Cache: cache.Options{
@@ -54,7 +55,7 @@ func managerOptions(o options, s *runtime.Scheme, keeper *certs.Keeper, kept []s
 			DefaultTransform: cache.TransformStripManagedFields(),
 		},
 		Metrics:                       serve.Options(o.metricsAddress, version, kept...),
-		WebhookServer:                 newWebhookServer(o.webhookPort, keeper.GetCertificate),
+		WebhookServer:                 newWebhookServer(o.webhookPort, certificates.GetCertificate),
 		HealthProbeBindAddress:        o.healthAddress,
 		LeaderElection:                o.leaderElect,
 		LeaderElectionID:              "podtrail-manager",
@@ -64,7 +65,7 @@ func managerOptions(o options, s *runtime.Scheme, keeper *certs.Keeper, kept []s
 	}
 }
 
-// newWebhookServer serves a certificate that may change at any time.
+// newWebhookServer returns a server whose certificate may change at any time.
 func newWebhookServer(port int, getCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)) webhook.Server {
 	return webhook.NewServer(webhook.Options{
 		Port:    port,
@@ -72,20 +73,19 @@ func newWebhookServer(port int, getCertificate func(*tls.ClientHelloInfo) (*tls.
 	})
 }
 
-// hardenTLS allows TLS 1.3 only and switches HTTP/2 off, whose stream resets
-// have been a way to exhaust servers (CVE-2023-44487). The API server speaks
-// HTTP/1.1 to webhooks anyway.
+// hardenTLS allows only TLS 1.3 and disables HTTP/2, whose stream resets can exhaust a server (CVE-2023-44487). The API
+// server uses HTTP/1.1 for webhooks anyway.
 func hardenTLS(c *tls.Config) {
 	c.MinVersion = tls.VersionTLS13
 	c.NextProtos = []string{"http/1.1"}
 }
 
-// addChecks: alive as long as the process answers; ready once this replica
-// serves a certificate that the API server trusts.
-func addChecks(mgr manager.Manager, keeper *certs.Keeper) error {
+// addChecks adds the health checks: the manager is alive while the process answers, and ready once this replica serves
+// a certificate that the API server trusts.
+func addChecks(mgr manager.Manager, certificates *certs.Manager) error {
 	err := errors.Join(
 		mgr.AddHealthzCheck("ping", healthz.Ping),
-		mgr.AddReadyzCheck("certificate", keeper.Ready),
+		mgr.AddReadyzCheck("certificate", certificates.Ready),
 		mgr.AddReadyzCheck("webhook-server", mgr.GetWebhookServer().StartedChecker()),
 	)
 	if err != nil {

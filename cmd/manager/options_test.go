@@ -7,8 +7,6 @@ import (
 	"errors"
 	"strings"
 	"testing"
-
-	"go.uber.org/zap/zapcore"
 )
 
 func TestParseOptions(t *testing.T) {
@@ -21,21 +19,23 @@ func TestParseOptions(t *testing.T) {
 		"defaults, the image from the environment": {
 			image: "img",
 			check: func(o options) bool {
-				return o.sidecarImage == "img" && o.kubeAPIQPS == -1 && o.leaderElect && o.namespace == "podtrail-system" && o.level == zapcore.InfoLevel
+				return o.sidecarImage == "img" && o.kubeAPIQPS == -1 && o.leaderElect && o.namespace == "podtrail-system" && o.logging.Level == nil && !o.logging.Development
 			},
 		},
 		"the flag beats the environment": {
 			image: "img", args: []string{"--sidecar-image=other"},
 			check: func(o options) bool { return o.sidecarImage == "other" },
 		},
-		"debug":                  {image: "img", args: []string{"--log-level=debug"}, check: func(o options) bool { return o.level == zapcore.DebugLevel }},
-		"a number as log level":  {image: "img", args: []string{"--log-level=4"}, check: func(o options) bool { return o.level == -4 }},
-		"no image":               {wantErr: []string{"--sidecar-image is empty: give it, or set SIDECAR_IMAGE"}},
-		"all errors at once":     {args: []string{"--max-concurrent-reconciles=0", "--log-level=loud", "--log-format=xml", "--webhook-port=0", "--scheduler-name=", "--reconcile-records-bytes=-1"}, wantErr: []string{"--sidecar-image", "--max-concurrent-reconciles is 0", `--log-level is "loud"`, `--log-format is "xml"`, "--webhook-port is 0", "--scheduler-name", "--reconcile-records-bytes is -1"}},
-		"an unknown flag":        {image: "img", args: []string{"--nope"}, wantErr: []string{"unknown flag: --nope"}},
-		"an argument":            {image: "img", args: []string{"run"}, wantErr: []string{`unknown argument "run"`}},
-		"not a number":           {image: "img", args: []string{"--kube-api-qps=fast"}, wantErr: []string{"--kube-api-qps"}},
-		"a level below the last": {image: "img", args: []string{"--log-level=-1"}, wantErr: []string{`--log-level is "-1"`}},
+		"the plans of reconciles are logged at level 2": {
+			image: "img", args: []string{"--zap-log-level=2"},
+			check: func(o options) bool { return o.logging.Level.Enabled(-2) && !o.logging.Level.Enabled(-3) },
+		},
+		"no image":             {wantErr: []string{"--sidecar-image is empty: set it, or the environment variable SIDECAR_IMAGE"}},
+		"all errors at once":   {args: []string{"--max-concurrent-reconciles=0", "--webhook-port=0", "--scheduler-name=", "--reconcile-records-bytes=-1"}, wantErr: []string{"--sidecar-image", "--max-concurrent-reconciles is 0", "--webhook-port is 0", "--scheduler-name", "--reconcile-records-bytes is -1"}},
+		"an unknown flag":      {image: "img", args: []string{"--nope"}, wantErr: []string{"unknown flag: --nope"}},
+		"an argument":          {image: "img", args: []string{"run"}, wantErr: []string{`unknown argument "run"`}},
+		"not a number":         {image: "img", args: []string{"--kube-api-qps=fast"}, wantErr: []string{"--kube-api-qps"}},
+		"a level that is none": {image: "img", args: []string{"--zap-log-level=loud"}, wantErr: []string{"--zap-log-level"}},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -84,7 +84,7 @@ func selfSigned(t *testing.T) *tls.Certificate {
 	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-// watchMemory returns a function that tells by how much the memory in use has grown at most since now. It counts what
+// watchMemory returns a function that returns by how much, at most, the memory in use has grown since. It counts what
 // waits for the garbage collector as well, of the test's own requests too.
 func watchMemory(t *testing.T) (growth func() uint64) {
 	t.Helper()

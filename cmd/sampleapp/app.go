@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// app greets, and reports the health that it was told to have.
+// app greets, and reports the health that its flags and requests set.
 type app struct {
 	options     appOptions
 	started     time.Time
 	now         func() time.Time
 	failingLive atomic.Bool
-	// failingReady is what was asked for; the time after the start comes on top.
+	// failingReady is what requests set. The app is also unready for unreadyFor after its start.
 	failingReady atomic.Bool
 }
 
@@ -45,7 +45,7 @@ func (a *app) live(w http.ResponseWriter, _ *http.Request) {
 
 func (a *app) ready(w http.ResponseWriter, _ *http.Request) {
 	if left := a.options.unreadyFor - a.now().Sub(a.started); left > 0 {
-		http.Error(w, fmt.Sprintf("not ready for another %s, as told at the start", left.Round(time.Second)), http.StatusServiceUnavailable)
+		http.Error(w, fmt.Sprintf("not ready for another %s, as --unready-seconds asks", left.Round(time.Second)), http.StatusServiceUnavailable)
 		return
 	}
 	if a.failingReady.Load() {

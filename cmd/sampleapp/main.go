@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command sampleapp is what the samples run: a small web server whose health
-// can be made to fail, and with the argument "proxy" the sidecar that the
-// mutating webhook puts in front of it.
+// Command sampleapp is what the samples run: a small web server whose health checks can be made to fail and, with the
+// argument "proxy", the sidecar that the mutating webhook injects.
 package main
 
 import (
@@ -19,17 +18,18 @@ import (
 	"time"
 )
 
-// drainTimeout bounds how long requests in flight may still take after SIGTERM;
-// the kubelet's default grace period is 30 s.
+// drainTimeout bounds how long requests in flight may take after SIGTERM. The default grace period is 30 s.
 const drainTimeout = 10 * time.Second
 
 // version is set by the linker (-X main.version=...).
 var version = "dev"
 
-// exitError makes the process end with a chosen code, for samples that crash.
+// exitError ends the process with a chosen code, for samples that crash.
 type exitError struct{ code int }
 
-func (e exitError) Error() string { return fmt.Sprintf("told to exit with code %d", e.code) }
+func (e exitError) Error() string {
+	return fmt.Sprintf("exiting with code %d, as --exit-code asks", e.code)
+}
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
@@ -97,7 +97,7 @@ func serve(ctx context.Context, address string, handler http.Handler, out io.Wri
 
 func sayVersion(out io.Writer) { say(out, "sampleapp %s", version) }
 
-// say writes one line. A reader that is gone is no reason to stop.
+// say writes one line. It ignores errors: the app keeps running if nobody reads its output.
 func say(w io.Writer, format string, args ...any) {
 	_, _ = fmt.Fprintf(w, format+"\n", args...)
 }

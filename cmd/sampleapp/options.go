@@ -19,14 +19,14 @@ type appOptions struct {
 	listen string
 	// unreadyFor is how long readiness fails after the start.
 	unreadyFor time.Duration
-	// exitCode ends the process at once if it is not negative.
+	// exitCode, unless it is negative, is the code with which the process exits at once.
 	exitCode int
-	// pod and node are shown in the greeting, from the downward API.
+	// pod and node, from the downward API, are in the greeting.
 	pod, node string
 }
 
-// parseAppOptions reads flags; each falls back to an environment variable, which
-// is easier to set with "kubectl set env".
+// parseAppOptions parses the flags. Their defaults are environment variables, which are easier to set with
+// "kubectl set env".
 func parseAppOptions(args []string, getenv func(string) string, out io.Writer) (appOptions, error) {
 	o := appOptions{pod: getenv("POD_NAME"), node: getenv("NODE_NAME")}
 	unready, err := intFrom(getenv, "UNREADY_SECONDS", 0)
@@ -46,10 +46,10 @@ func parseAppOptions(args []string, getenv func(string) string, out io.Writer) (
 		return o, err
 	}
 	if unready < 0 {
-		return o, fmt.Errorf("%w: --unready-seconds is %d: give 0 or more", errUsage, unready)
+		return o, fmt.Errorf("%w: --unready-seconds is %d: set 0 or more", errUsage, unready)
 	}
 	if o.exitCode > 255 {
-		return o, fmt.Errorf("%w: --exit-code is %d: give 0 to 255", errUsage, o.exitCode)
+		return o, fmt.Errorf("%w: --exit-code is %d: set 0 to 255", errUsage, o.exitCode)
 	}
 	o.unreadyFor = time.Duration(unready) * time.Second
 	return o, nil
@@ -69,7 +69,7 @@ func parseProxyOptions(args []string, out io.Writer) (proxyOptions, error) {
 		return o, err
 	}
 	if _, _, err := net.SplitHostPort(o.target); err != nil {
-		return o, fmt.Errorf("%w: --target is %q: give host:port, such as 127.0.0.1:8080", errUsage, o.target)
+		return o, fmt.Errorf("%w: --target is %q: set host:port, such as 127.0.0.1:8080", errUsage, o.target)
 	}
 	return o, nil
 }
@@ -82,7 +82,7 @@ func parse(fs *flag.FlagSet, args []string) error {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
 	if fs.NArg() > 0 {
-		return fmt.Errorf("%w: unknown argument %q: give flags, or \"proxy\" first", errUsage, fs.Arg(0))
+		return fmt.Errorf("%w: unknown argument %q: pass only flags, after \"proxy\" for the proxy", errUsage, fs.Arg(0))
 	}
 	return nil
 }
@@ -94,7 +94,7 @@ func intFrom(getenv func(string) string, name string, fallback int) (int, error)
 	}
 	n, err := strconv.Atoi(s)
 	if err != nil {
-		return 0, fmt.Errorf("%w: %s is %q: give a whole number", errUsage, name, s)
+		return 0, fmt.Errorf("%w: %s is %q: set a whole number", errUsage, name, s)
 	}
 	return n, nil
 }

@@ -13,18 +13,17 @@ import (
 	"time"
 )
 
-// statusClientGone counts requests whose client went away before the app
-// answered, under the code that nginx gives them: the app is not to blame.
+// statusClientGone counts requests whose client disconnected before the app answered. It is nginx's code for them.
 const statusClientGone = 499
 
-// headerTimeout bounds how long the proxy waits for the app to begin its answer.
+// headerTimeout bounds how long the proxy waits for the headers of the app's answer.
 const headerTimeout = 30 * time.Second
 
-// stats is what GET /podtrail/stats answers.
+// stats is the answer to GET /podtrail/stats.
 type stats struct {
 	// Target is the app's address.
 	Target string `json:"target"`
-	// Requests counts what was forwarded, by status code of the answer.
+	// Requests counts the forwarded requests by the status code of their answer.
 	Requests map[string]int `json:"requests"`
 	// Total is the sum of Requests.
 	Total int `json:"total"`
@@ -81,7 +80,12 @@ func (p *proxy) stats(w http.ResponseWriter, _ *http.Request) {
 		s.Total += n
 	}
 	p.mu.Unlock()
+	body, err := json.Marshal(s)
+	if err != nil {
+		http.Error(w, fmt.Sprintf("podtrail-proxy: encoding the statistics: %v", err), http.StatusInternalServerError)
+		return
+	}
 	w.Header().Set("Content-Type", "application/json")
-	// An error means that the caller is gone; there is nobody left to tell.
-	_ = json.NewEncoder(w).Encode(s)
+	// An error means that the client disconnected, so it cannot be reported.
+	_, _ = w.Write(append(body, '\n'))
 }

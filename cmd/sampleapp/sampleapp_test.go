@@ -23,7 +23,7 @@ func noEnv(string) string { return "" }
 func call(t *testing.T, h http.Handler, method, path string) (int, string) {
 	t.Helper()
 	w := httptest.NewRecorder()
-	h.ServeHTTP(w, httptest.NewRequest(method, path, nil))
+	h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), method, path, nil))
 	return w.Code, w.Body.String()
 }
 
@@ -37,7 +37,7 @@ func TestAppHealth(t *testing.T) {
 	}{
 		"healthy from the start":                {want: health{200, 200}},
 		"unready at first":                      {unreadyFor: 3 * time.Second, want: health{200, 503}},
-		"ready after the time it was told":      {unreadyFor: 3 * time.Second, later: 3 * time.Second, want: health{200, 200}},
+		"ready after --unready-seconds":         {unreadyFor: 3 * time.Second, later: 3 * time.Second, want: health{200, 200}},
 		"readiness fails on demand":             {posts: []string{"/fail/ready"}, want: health{200, 503}},
 		"liveness fails on demand":              {posts: []string{"/fail/live"}, want: health{500, 200}},
 		"both recover":                          {posts: []string{"/fail/live", "/fail/ready", "/recover"}, want: health{200, 200}},
@@ -159,9 +159,9 @@ func TestOptions(t *testing.T) {
 		"nothing given":               {env: noEnv, want: appOptions{listen: ":8080", exitCode: -1}},
 		"from the environment":        {env: env("UNREADY_SECONDS", "4", "EXIT_CODE", "3", "POD_NAME", "p", "NODE_NAME", "n"), want: appOptions{listen: ":8080", unreadyFor: 4 * time.Second, exitCode: 3, pod: "p", node: "n"}},
 		"a flag beats the variable":   {args: []string{"--exit-code=0"}, env: env("EXIT_CODE", "3"), want: appOptions{listen: ":8080"}},
-		"a variable with no number":   {env: env("EXIT_CODE", "x"), wantErr: `EXIT_CODE is "x": give a whole number`},
-		"a negative time":             {args: []string{"--unready-seconds=-1"}, env: noEnv, wantErr: "--unready-seconds is -1: give 0 or more"},
-		"an exit code that is none":   {args: []string{"--exit-code=256"}, env: noEnv, wantErr: "--exit-code is 256: give 0 to 255"},
+		"a variable with no number":   {env: env("EXIT_CODE", "x"), wantErr: `EXIT_CODE is "x": set a whole number`},
+		"a negative time":             {args: []string{"--unready-seconds=-1"}, env: noEnv, wantErr: "--unready-seconds is -1: set 0 or more"},
+		"an exit code that is none":   {args: []string{"--exit-code=256"}, env: noEnv, wantErr: "--exit-code is 256: set 0 to 255"},
 		"an argument that is no flag": {args: []string{"prox"}, env: noEnv, wantErr: `unknown argument "prox"`},
 		"a flag that does not exist":  {args: []string{"--port=1"}, env: noEnv, wantErr: "not defined"},
 	}
@@ -185,12 +185,12 @@ func TestOptions(t *testing.T) {
 }
 
 func TestRunRefusesAndExits(t *testing.T) {
-	if err := run(t.Context(), []string{"proxy", "--target=8080"}, noEnv, io.Discard); !errors.Is(err, errUsage) || !strings.Contains(err.Error(), `--target is "8080": give host:port`) {
+	if err := run(t.Context(), []string{"proxy", "--target=8080"}, noEnv, io.Discard); !errors.Is(err, errUsage) || !strings.Contains(err.Error(), `--target is "8080": set host:port`) {
 		t.Errorf("a target without a host: %v", err)
 	}
 	var exit exitError
 	if err := run(t.Context(), []string{"--exit-code=7"}, noEnv, io.Discard); !errors.As(err, &exit) || exit.code != 7 {
-		t.Errorf("told to exit with 7: %v", err)
+		t.Errorf("with --exit-code=7: %v", err)
 	}
 	if err := run(t.Context(), []string{"--listen=nonsense"}, noEnv, io.Discard); err == nil || !strings.Contains(err.Error(), "listening on nonsense") {
 		t.Errorf("an address that is none: %v", err)
@@ -236,7 +236,12 @@ func TestStopLetsRequestsFinish(t *testing.T) {
 
 	answered := make(chan string, 1)
 	go func() {
-		resp, err := http.Get("http://" + address)
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address, nil)
+		if err != nil {
+			answered <- err.Error()
+			return
+		}
+		resp, err := http.DefaultClient.Do(request)
 		if err != nil {
 			answered <- err.Error()
 			return
@@ -248,7 +253,7 @@ func TestStopLetsRequestsFinish(t *testing.T) {
 	<-inFlight
 	stop()
 	for deadline := time.Now().Add(10 * time.Second); ; {
-		conn, err := net.Dial("tcp", address)
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", address)
 		if err != nil {
 			break
 		}

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package expectations remembers what a controller wrote and has not yet seen in its cache, so that it does not act
-// on a view of the world that lacks its own actions.
+// Package expectations remembers the writes of a controller that its cache does not show yet, so that the controller
+// does not act on a state that lacks its own actions.
 //
-// It joins two mechanisms of Kubernetes. The first is UIDTrackingControllerExpectations in
-// pkg/controller/controller_utils.go: the creations and deletions that the watch has still to show. Here each one is
-// known by name or UID, where upstream counts creations. The second is ConsistencyStore in
-// pkg/controller/util/consistency: the newest resourceVersion written, against the newest that the cache holds.
+// It combines two mechanisms of Kubernetes. The first is UIDTrackingControllerExpectations in
+// pkg/controller/controller_utils.go: the creations and deletions that the watch has yet to show. Here each creation is
+// known by its name, where upstream counts them. The second is ConsistencyStore in pkg/controller/util/consistency: the
+// newest resourceVersion written, compared with the newest that the cache has seen.
 package expectations
 
 import (
@@ -21,53 +21,54 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// Timeout is how long an expectation that nothing fulfils keeps its owner from acting. Mirrors ExpectationsTimeout in
+// Timeout is how long an unfulfilled expectation keeps its owner from acting. Mirrors ExpectationsTimeout in
 // controller_utils.go.
 const Timeout = 5 * time.Minute
 
-// Owner is whose expectations they are. An object that is made again under the same name has another UID and starts
-// without any.
+// Owner identifies whose expectations they are. A recreated object with the same name has another UID and starts
+// without expectations.
 type Owner struct {
 	types.NamespacedName
 	UID types.UID
 }
 
-// Resource tells apart the caches that are compared with what was written.
+// Resource identifies one of the caches that are compared with the writes.
 type Resource string
 
 // Store holds the expectations of all owners. It is safe for concurrent use.
 type Store struct {
 	clock clock.PassiveClock
 
-	mu      sync.Mutex
-	records map[types.NamespacedName]*record
+	mu     sync.Mutex
+	owners map[types.NamespacedName]*owned
 }
 
-type record struct {
+// owned is what is remembered about one owner.
+type owned struct {
 	uid types.UID
-	// creations maps the name of a Pod to the resourceVersion it was created at, empty until the reply is there.
+	// creations maps the name of a Pod to the resourceVersion at which it was created, or "" until the reply arrives.
 	creations map[string]string
 	deletions map[types.UID]struct{}
 	since     time.Time
-	// doubtful holds the names of Pods that may have been created: the answer was lost.
+	// doubtful holds the names of Pods that may have been created: the API server's answers were lost.
 	doubtful map[string]struct{}
-	// written holds the newest resourceVersion that was written, for each resource.
+	// written holds the newest resourceVersion written, for each resource.
 	written map[Resource]string
-	// putOff says that the last pass could not be made, because a cache had not caught up.
+	// putOff is true if the last pass was skipped because a cache had not caught up.
 	putOff bool
 }
 
 // New returns an empty store.
 func New(c clock.PassiveClock) *Store {
-	return &Store{clock: c, records: map[types.NamespacedName]*record{}}
+	return &Store{clock: c, owners: map[types.NamespacedName]*owned{}}
 }
 
-// ExpectCreations says that Pods of these names are about to be created. What was expected before is forgotten.
+// ExpectCreations records that Pods with these names are about to be created. It replaces all earlier expectations.
 func (s *Store) ExpectCreations(owner Owner, names []string) {
 	s.expect(owner, names, nil)
 }
 
-// ExpectDeletions says that the Pods of these UIDs are about to be deleted. What was expected before is forgotten.
+// ExpectDeletions records that the Pods with these UIDs are about to be deleted. It replaces all earlier expectations.
 func (s *Store) ExpectDeletions(owner Owner, uids []types.UID) {
 	s.expect(owner, nil, uids)
 }
@@ -75,83 +76,84 @@ func (s *Store) ExpectDeletions(owner Owner, uids []types.UID) {
 func (s *Store) expect(owner Owner, creations []string, deletions []types.UID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r := s.ensure(owner)
-	r.since = s.clock.Now()
-	r.creations = make(map[string]string, len(creations))
+	o := s.ensure(owner)
+	o.since = s.clock.Now()
+	o.creations = make(map[string]string, len(creations))
 	for _, name := range creations {
-		r.creations[name] = ""
+		o.creations[name] = ""
 	}
-	r.deletions = make(map[types.UID]struct{}, len(deletions))
+	o.deletions = make(map[types.UID]struct{}, len(deletions))
 	for _, uid := range deletions {
-		r.deletions[uid] = struct{}{}
+		o.deletions[uid] = struct{}{}
 	}
 }
 
-// Created says that the API server has answered: the Pod exists since resourceVersion. The expectation stays until
-// the cache has come so far.
+// Created records that the API server confirmed a creation at resourceVersion. The creation is expected until the cache
+// has reached that version.
 func (s *Store) Created(owner Owner, name string, pods Resource, resourceVersion string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r := s.ensure(owner)
-	if _, waiting := r.creations[name]; waiting {
-		r.creations[name] = resourceVersion
+	o := s.ensure(owner)
+	if _, waiting := o.creations[name]; waiting {
+		o.creations[name] = resourceVersion
 	}
-	delete(r.doubtful, name)
-	r.wrote(pods, resourceVersion)
+	delete(o.doubtful, name)
+	o.wrote(pods, resourceVersion)
 }
 
-// CreationFailed ends the wait for a creation that was not made, refused, or whose answer was lost. After a lost
-// answer, or a later refusal, nobody knows whether the Pod exists until it is seen or created again under its name.
+// CreationFailed ends the wait for a creation that was not sent, was refused, or whose answer was lost. If the answer
+// was lost, also if a later attempt was refused, it is unknown whether the Pod exists until the Pod is seen, or created
+// under the same name.
 func (s *Store) CreationFailed(owner Owner, name string, answerLost bool) {
-	s.observe(owner, func(r *record) {
-		delete(r.creations, name)
+	s.observe(owner, func(o *owned) {
+		delete(o.creations, name)
 		if !answerLost {
 			return
 		}
-		if r.doubtful == nil {
-			r.doubtful = map[string]struct{}{}
+		if o.doubtful == nil {
+			o.doubtful = map[string]struct{}{}
 		}
-		r.doubtful[name] = struct{}{}
+		o.doubtful[name] = struct{}{}
 	})
 }
 
-// Doubtful returns the names of the Pods that may have been created although nothing says so, sorted. To be asked
-// before the Pods are listed, because a Pod that has been seen is doubtful no longer.
+// Doubtful returns the names of the Pods that may have been created although nothing has confirmed it, sorted. Call it
+// before listing the Pods: once a Pod has been seen, its name is no longer doubtful.
 func (s *Store) Doubtful(owner Owner) (names []string) {
-	s.observe(owner, func(r *record) { names = slices.Sorted(maps.Keys(r.doubtful)) })
+	s.observe(owner, func(o *owned) { names = slices.Sorted(maps.Keys(o.doubtful)) })
 	return names
 }
 
-// Wrote says that an object of the resource was written at resourceVersion.
+// Wrote records that an object of the resource was written at resourceVersion.
 func (s *Store) Wrote(owner Owner, resource Resource, resourceVersion string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ensure(owner).wrote(resource, resourceVersion)
 }
 
-// CreationObserved ends the wait for a creation that the watch has shown.
+// CreationObserved ends the wait for a creation, because the watch has shown it.
 func (s *Store) CreationObserved(owner Owner, name string) {
-	s.observe(owner, func(r *record) {
-		delete(r.creations, name)
-		delete(r.doubtful, name)
+	s.observe(owner, func(o *owned) {
+		delete(o.creations, name)
+		delete(o.doubtful, name)
 	})
 }
 
-// DeletionObserved ends the wait for a deletion: it was seen, or it will not happen. A deletion is seen once, be it
-// as the deletionTimestamp, as the end of the object, or as both.
+// DeletionObserved ends the wait for a deletion: the watch has shown it, or it will not happen. It may be called twice
+// for one deletion, for the deletionTimestamp and for the end of the object.
 func (s *Store) DeletionObserved(owner Owner, uid types.UID) {
-	s.observe(owner, func(r *record) { delete(r.deletions, uid) })
+	s.observe(owner, func(o *owned) { delete(o.deletions, uid) })
 }
 
-func (s *Store) observe(owner Owner, change func(*record)) {
+func (s *Store) observe(owner Owner, change func(*owned)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if r := s.records[owner.NamespacedName]; r != nil && r.uid == owner.UID {
-		change(r)
+	if o := s.owners[owner.NamespacedName]; o != nil && o.uid == owner.UID {
+		change(o)
 	}
 }
 
-// Stale says that a cache has not yet seen what this process wrote.
+// Stale reports that a cache does not show a write of this process yet.
 type Stale struct {
 	Resource Resource
 	Written  string
@@ -160,109 +162,111 @@ type Stale struct {
 
 // Error implements error.
 func (e *Stale) Error() string {
-	return fmt.Sprintf("the cache of %s is at resourceVersion %q and has yet to see %q, which this controller wrote",
+	return fmt.Sprintf("the cache of %s is at resourceVersion %q and has yet to reach %q, which this controller wrote",
 		e.Resource, e.Read, e.Written)
 }
 
-// CaughtUp returns nil if every cache has seen all that was written for the owner of this name, or the first that has
-// not. It goes by name, because the owner must not be read from its cache before that cache has caught up. read
-// returns the newest resourceVersion of a cache, empty if it does not know; versions that cannot be compared do not
-// keep an owner from acting. Creations that the API server confirmed are then expected no longer: their Pods are in
-// the cache, or have been deleted since.
-func (s *Store) CaughtUp(name types.NamespacedName, read func(Resource) string) error {
+// CaughtUp returns nil if every cache has seen all writes for the owner with this name, or a *Stale for one that has
+// not. It takes a name because the owner must not be read from its cache before that cache has caught up. read returns
+// the newest resourceVersion of a cache, or "" if it is unknown; versions that cannot be compared do not keep an owner
+// from acting. If CaughtUp returns nil, it ends the wait for the creations that the API server confirmed: their Pods
+// are in the cache, or were deleted since.
+func (s *Store) CaughtUp(name types.NamespacedName, read func(Resource) string) *Stale {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r := s.records[name]
-	if r == nil {
+	o := s.owners[name]
+	if o == nil {
 		return nil
 	}
-	for resource, written := range r.written {
+	for resource, written := range o.written {
 		current := read(resource)
 		order, err := resourceversion.CompareResourceVersion(written, current)
 		if current == "" || err != nil {
 			continue
 		}
 		if order > 0 {
-			r.putOff = true
+			o.putOff = true
 			return &Stale{Resource: resource, Written: written, Read: current}
 		}
 	}
-	maps.DeleteFunc(r.creations, func(_, resourceVersion string) bool { return resourceVersion != "" })
-	r.written, r.putOff = nil, false
+	maps.DeleteFunc(o.creations, func(_, resourceVersion string) bool { return resourceVersion != "" })
+	o.written, o.putOff = nil, false
 	return nil
 }
 
-// PutOff reports whether the last CaughtUp found that a cache had not, so that a pass waits for that cache.
+// PutOff reports whether the last CaughtUp returned a *Stale, so that a pass waits for that cache.
 func (s *Store) PutOff(name types.NamespacedName) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r := s.records[name]
-	return r != nil && r.putOff
+	o := s.owners[name]
+	return o != nil && o.putOff
 }
 
-// Written is the newest resourceVersion of the resource that was written for the owner of this name and that CaughtUp
-// has not yet found in the cache; empty if there is none.
+// Written returns the newest resourceVersion of the resource that was written for the owner with this name and that
+// CaughtUp has not found in the cache yet, or "" if there is none.
 func (s *Store) Written(name types.NamespacedName, resource Resource) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if r := s.records[name]; r != nil {
-		return r.written[resource]
+	if o := s.owners[name]; o != nil {
+		return o.written[resource]
 	}
 	return ""
 }
 
-// Satisfied reports whether the owner may act: nothing is expected any more, or has been for longer than Timeout.
+// Satisfied reports whether the owner may act: nothing is expected, or the expectations are older than Timeout. Mirrors
+// SatisfiedExpectations in controller_utils.go.
 func (s *Store) Satisfied(owner Owner) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r := s.records[owner.NamespacedName]
-	if r == nil || r.uid != owner.UID || len(r.creations)+len(r.deletions) == 0 {
+	o := s.owners[owner.NamespacedName]
+	if o == nil || o.uid != owner.UID || len(o.creations)+len(o.deletions) == 0 {
 		return true
 	}
-	return s.clock.Since(r.since) > Timeout
+	return s.clock.Since(o.since) > Timeout
 }
 
-// Waiting returns the names and the UIDs that are still expected, sorted.
+// Waiting returns the names and the UIDs that are still expected, both sorted.
 func (s *Store) Waiting(owner Owner) (creations []string, deletions []types.UID) {
-	s.observe(owner, func(r *record) {
-		creations = slices.Sorted(maps.Keys(r.creations))
-		deletions = slices.Sorted(maps.Keys(r.deletions))
+	s.observe(owner, func(o *owned) {
+		creations = slices.Sorted(maps.Keys(o.creations))
+		deletions = slices.Sorted(maps.Keys(o.deletions))
 	})
 	return creations, deletions
 }
 
-// Forget drops everything about the owner of this name, unless uid is given and is not its UID.
+// Forget drops everything about the owner with this name. If uid is not empty, it does so only if the owner has that
+// UID.
 func (s *Store) Forget(name types.NamespacedName, uid types.UID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if r := s.records[name]; r != nil && (uid == "" || r.uid == uid) {
-		delete(s.records, name)
+	if o := s.owners[name]; o != nil && (uid == "" || o.uid == uid) {
+		delete(s.owners, name)
 	}
 }
 
-// Len is the number of owners that the store remembers.
+// Len returns the number of owners that the store remembers.
 func (s *Store) Len() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.records)
+	return len(s.owners)
 }
 
-func (s *Store) ensure(owner Owner) *record {
-	r := s.records[owner.NamespacedName]
-	if r == nil || r.uid != owner.UID {
-		r = &record{uid: owner.UID}
-		s.records[owner.NamespacedName] = r
+func (s *Store) ensure(owner Owner) *owned {
+	o := s.owners[owner.NamespacedName]
+	if o == nil || o.uid != owner.UID {
+		o = &owned{uid: owner.UID}
+		s.owners[owner.NamespacedName] = o
 	}
-	return r
+	return o
 }
 
-func (r *record) wrote(resource Resource, resourceVersion string) {
-	if r.written == nil {
-		r.written = map[Resource]string{}
+func (o *owned) wrote(resource Resource, resourceVersion string) {
+	if o.written == nil {
+		o.written = map[Resource]string{}
 	}
-	order, err := resourceversion.CompareResourceVersion(r.written[resource], resourceVersion)
+	order, err := resourceversion.CompareResourceVersion(o.written[resource], resourceVersion)
 	if err == nil && order >= 0 {
 		return
 	}
-	r.written[resource] = resourceVersion
+	o.written[resource] = resourceVersion
 }

@@ -8,70 +8,66 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-// Verdict says what a Pod is to an owner.
-type Verdict string
+// Claims holds the Pods that an owner saw, by what they are to it. Each Pod is in one list; each list keeps the order
+// of the observation.
+type Claims struct {
+	// Active holds the active Pods that the owner controls and selects.
+	Active []*corev1.Pod
+	// Adopt holds the active Pods without a controller that the owner selects.
+	Adopt []*corev1.Pod
+	// Release holds the active Pods that the owner controls and no longer selects.
+	Release []*corev1.Pod
+	// Terminating holds the owner's Pods that are being deleted. They are reported and do not count.
+	Terminating []*corev1.Pod
+	// Finished holds the owner's Pods that succeeded or failed. They do not count and are never deleted.
+	Finished []*corev1.Pod
+	// Ignored holds all other Pods: another owner's, orphans that the selector does not match, and those that a paused or
+	// deleted owner leaves as they are.
+	Ignored []*corev1.Pod
+}
 
-const (
-	// Counted is an active Pod that the owner controls and selects.
-	Counted Verdict = "Counted"
-	// Adopt is an active Pod without a controller that the owner selects.
-	Adopt Verdict = "Adopt"
-	// Release is an active Pod that the owner controls and no longer selects.
-	Release Verdict = "Release"
-	// Terminating is a Pod of the owner that is being deleted. It is reported and not counted.
-	Terminating Verdict = "Terminating"
-	// Finished is a Pod of the owner that succeeded or failed. It is not counted and never deleted.
-	Finished Verdict = "Finished"
-	// Ignored is every other Pod: another owner's, an orphan that the selector does not match, or one that a paused
-	// or deleted owner leaves as it is.
-	Ignored Verdict = "Ignored"
-)
-
-// Claims holds the Pods that an owner saw, by what they are to it. Each list keeps the order of the observation.
-type Claims map[Verdict][]*corev1.Pod
-
-// Claim judges every observed Pod. Mirrors ClaimObject in controller_ref_manager.go and its caller in
-// replica_set.go, which shows it active Pods only.
-func Claim(o *Observation) Claims {
-	claims := Claims{}
+// ClaimPods sorts the observed Pods by what they are to the owner. Mirrors ClaimObject in controller_ref_manager.go and
+// its caller in replica_set.go, which passes it only active Pods.
+func ClaimPods(o *Observation) *Claims {
+	claims := &Claims{}
 	for _, pod := range o.Pods {
-		verdict := Judge(o, pod)
-		claims[verdict] = append(claims[verdict], pod)
+		list := claims.listFor(o, pod)
+		*list = append(*list, pod)
 	}
 	return claims
 }
 
-// Judge says what one Pod is to the observation's owner. Identity is the owner's UID: a Pod of an earlier object of
+// listFor returns the list that a Pod belongs to. What identifies the owner is its UID: a Pod of an earlier object with
 // the same name is another owner's.
-func Judge(o *Observation, pod *corev1.Pod) Verdict {
+func (c *Claims) listFor(o *Observation, pod *corev1.Pod) *[]*corev1.Pod {
 	controller := metav1.GetControllerOfNoCopy(pod)
 	if controller == nil {
-		return judgeOrphan(o, pod)
+		return c.listForOrphan(o, pod)
 	}
 	if controller.UID != o.Owner.UID {
-		return Ignored
+		return &c.Ignored
 	}
 	selected := o.Selector.Matches(labels.Set(pod.Labels))
 	switch {
 	case selected && IsActive(pod):
-		return Counted
+		return &c.Active
 	case selected && IsTerminating(pod):
-		return Terminating
+		return &c.Terminating
 	case selected:
-		return Finished
+		return &c.Finished
 	case IsActive(pod) && mayClaim(o):
-		return Release
+		return &c.Release
 	default:
-		return Ignored
+		return &c.Ignored
 	}
 }
 
-func judgeOrphan(o *Observation, pod *corev1.Pod) Verdict {
-	if mayClaim(o) && IsActive(pod) && pod.Namespace == o.Owner.Namespace &&
-		o.Selector.Matches(labels.Set(pod.Labels)) {
-		return Adopt
+// listForOrphan returns the list that a Pod without a controller belongs to.
+func (c *Claims) listForOrphan(o *Observation, pod *corev1.Pod) *[]*corev1.Pod {
+	if mayClaim(o) && IsActive(pod) && pod.Namespace == o.Owner.Namespace && o.Selector.Matches(labels.Set(pod.Labels)) {
+		return &c.Adopt
 	}
-	return Ignored
+	return &c.Ignored
 }
 
 // mayClaim reports whether the owner may change who controls a Pod.

@@ -35,7 +35,7 @@ func observe(t *testing.T, owner *podtrailv1alpha1.TeachingReplicaSet, pods ...*
 	}
 }
 
-func TestJudge(t *testing.T) {
+func TestClaimPods(t *testing.T) {
 	makeOwner := func() *wrappers.TeachingReplicaSetWrapper {
 		return wrappers.MakeTeachingReplicaSet("ns", "web").UID("owner-uid")
 	}
@@ -44,37 +44,37 @@ func TestJudge(t *testing.T) {
 	tests := map[string]struct {
 		owner *podtrailv1alpha1.TeachingReplicaSet
 		pod   *corev1.Pod
-		want  Verdict
+		want  string
 	}{
-		"own and selected":          {pod: pod().Of(owner).Obj(), want: Counted},
-		"own, selected, deleted":    {pod: pod().Of(owner).Deleted(testNow).Obj(), want: Terminating},
-		"own, selected, failed":     {pod: pod().Of(owner).Phase(corev1.PodFailed).Obj(), want: Finished},
-		"own, failed and deleted":   {pod: pod().Of(owner).Phase(corev1.PodFailed).Deleted(testNow).Obj(), want: Finished},
-		"own and no longer matched": {pod: pod().Of(owner).Label("app", "x").Obj(), want: Release},
+		"own and selected":          {pod: pod().Of(owner).Obj(), want: "Active"},
+		"own, selected, deleted":    {pod: pod().Of(owner).Deleted(testNow).Obj(), want: "Terminating"},
+		"own, selected, failed":     {pod: pod().Of(owner).Phase(corev1.PodFailed).Obj(), want: "Finished"},
+		"own, failed and deleted":   {pod: pod().Of(owner).Phase(corev1.PodFailed).Deleted(testNow).Obj(), want: "Finished"},
+		"own and no longer matched": {pod: pod().Of(owner).Label("app", "x").Obj(), want: "Release"},
 		"own, no longer matched, deleted": {
-			pod: pod().Of(owner).Label("app", "x").Deleted(testNow).Obj(), want: Ignored,
+			pod: pod().Of(owner).Label("app", "x").Deleted(testNow).Obj(), want: "Ignored",
 		},
-		"orphan that matches":              {pod: pod().Label("app", "web").Obj(), want: Adopt},
-		"orphan that does not match":       {pod: pod().Label("app", "x").Obj(), want: Ignored},
-		"orphan that is being deleted":     {pod: pod().Label("app", "web").Deleted(testNow).Obj(), want: Ignored},
-		"orphan that has succeeded":        {pod: pod().Label("app", "web").Phase(corev1.PodSucceeded).Obj(), want: Ignored},
-		"orphan of another namespace":      {pod: wrappers.MakePod("other", "pod").Label("app", "web").Obj(), want: Ignored},
-		"another controller's":             {pod: pod().Label("app", "web").ControlledBy("apps/v1", "ReplicaSet", "web", "rs-uid").Obj(), want: Ignored},
-		"an earlier object's of that name": {pod: pod().Of(makeOwner().UID("earlier").Obj()).Obj(), want: Ignored},
+		"orphan that matches":              {pod: pod().Label("app", "web").Obj(), want: "Adopt"},
+		"orphan that does not match":       {pod: pod().Label("app", "x").Obj(), want: "Ignored"},
+		"orphan that is being deleted":     {pod: pod().Label("app", "web").Deleted(testNow).Obj(), want: "Ignored"},
+		"orphan that has succeeded":        {pod: pod().Label("app", "web").Phase(corev1.PodSucceeded).Obj(), want: "Ignored"},
+		"orphan of another namespace":      {pod: wrappers.MakePod("other", "pod").Label("app", "web").Obj(), want: "Ignored"},
+		"another controller's":             {pod: pod().Label("app", "web").ControlledBy("apps/v1", "ReplicaSet", "web", "rs-uid").Obj(), want: "Ignored"},
+		"an earlier object's of that name": {pod: pod().Of(makeOwner().UID("earlier").Obj()).Obj(), want: "Ignored"},
 		"deleted owner keeps counting": {
-			owner: makeOwner().Deleted(testNow).Obj(), pod: pod().Of(owner).Obj(), want: Counted,
+			owner: makeOwner().Deleted(testNow).Obj(), pod: pod().Of(owner).Obj(), want: "Active",
 		},
 		"deleted owner does not adopt": {
-			owner: makeOwner().Deleted(testNow).Obj(), pod: pod().Label("app", "web").Obj(), want: Ignored,
+			owner: makeOwner().Deleted(testNow).Obj(), pod: pod().Label("app", "web").Obj(), want: "Ignored",
 		},
 		"deleted owner does not release": {
-			owner: makeOwner().Deleted(testNow).Obj(), pod: pod().Of(owner).Label("app", "x").Obj(), want: Ignored,
+			owner: makeOwner().Deleted(testNow).Obj(), pod: pod().Of(owner).Label("app", "x").Obj(), want: "Ignored",
 		},
 		"paused owner does not adopt": {
-			owner: makeOwner().Paused().Obj(), pod: pod().Label("app", "web").Obj(), want: Ignored,
+			owner: makeOwner().Paused().Obj(), pod: pod().Label("app", "web").Obj(), want: "Ignored",
 		},
 		"paused owner does not release": {
-			owner: makeOwner().Paused().Obj(), pod: pod().Of(owner).Label("app", "x").Obj(), want: Ignored,
+			owner: makeOwner().Paused().Obj(), pod: pod().Of(owner).Label("app", "x").Obj(), want: "Ignored",
 		},
 	}
 	for name, tc := range tests {
@@ -82,8 +82,14 @@ func TestJudge(t *testing.T) {
 			if tc.owner == nil {
 				tc.owner = owner
 			}
-			if got := Judge(observe(t, tc.owner), tc.pod); got != tc.want {
-				t.Errorf("Got %s, want %s", got, tc.want)
+			claims := ClaimPods(observe(t, tc.owner, tc.pod))
+			for list, pods := range map[string][]*corev1.Pod{
+				"Active": claims.Active, "Adopt": claims.Adopt, "Release": claims.Release,
+				"Terminating": claims.Terminating, "Finished": claims.Finished, "Ignored": claims.Ignored,
+			} {
+				if found := len(pods) > 0; found != (list == tc.want) {
+					t.Errorf("The Pod is in %s: %v; want it only in %s", list, found, tc.want)
+				}
 			}
 		})
 	}

@@ -3,7 +3,8 @@
 package replicas
 
 import (
-	"hash/fnv"
+	"crypto/sha256"
+	"encoding/binary"
 	"strconv"
 	"strings"
 
@@ -13,50 +14,41 @@ import (
 )
 
 const (
-	// suffixAlphabet leaves out vowels and characters that look alike, as k8s.io/apimachinery/pkg/util/rand does, so
-	// that no suffix spells a word.
+	// suffixAlphabet has no vowels, so that no suffix spells a word, and no characters that look alike. It is that of
+	// k8s.io/apimachinery/pkg/util/rand.
 	suffixAlphabet = "bcdfghjklmnpqrstvwxz2456789"
 	suffixLength   = 5
-	// maxBaseLength keeps a Pod's name within a host name's 63 characters, as the API server does for generateName.
+	// maxBaseLength keeps a Pod's name within the 63 characters of a host name, as the API server does for generateName.
 	maxBaseLength = 63 - suffixLength - 1
-	// maxSlots ends the search for a free name. It is above the number of Pods that one namespace can hold.
+	// maxSlots ends the search for a free name. No namespace can hold so many Pods.
 	maxSlots = 1 << 20
 )
 
-// SlotName is the name of the Pod in the given slot of an owner: the owner's name and a suffix made from its UID and
-// the slot. It looks like one of the API server's generated names, but whoever computes it gets the same one, so a
-// repeated creation is refused by the API server and not carried out twice.
+// SlotName returns the name of the Pod in a slot of an owner: the owner's name and a suffix computed from its UID and
+// the slot. It looks like a name that the API server generates, but every process computes the same one, so the API
+// server refuses a repeated creation instead of carrying it out twice. No release may change the hash: one version can
+// take over from another while the answer to a creation is outstanding.
 func SlotName(ownerName string, ownerUID types.UID, slot int) string {
 	base := ownerName
 	if len(base) > maxBaseLength {
 		base = strings.TrimRight(base[:maxBaseLength], "-.")
 	}
-	hash := fnv.New64a()
-	// A hash never fails to write.
-	_, _ = hash.Write([]byte(string(ownerUID) + "/" + strconv.Itoa(slot)))
-	sum := mix(hash.Sum64())
+	hash := sha256.Sum256([]byte(string(ownerUID) + "/" + strconv.Itoa(slot)))
+	number := binary.BigEndian.Uint64(hash[:])
 	suffix := make([]byte, suffixLength)
 	for i := range suffix {
-		suffix[i] = suffixAlphabet[sum%uint64(len(suffixAlphabet))]
-		sum /= uint64(len(suffixAlphabet))
+		suffix[i] = suffixAlphabet[number%uint64(len(suffixAlphabet))]
+		number /= uint64(len(suffixAlphabet))
 	}
 	return base + "-" + string(suffix)
 }
 
-// mix spreads the hash's bits (the finaliser of splitmix64), because FNV changes the low ones little for inputs that
-// differ in the last characters only.
-func mix(x uint64) uint64 {
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return x ^ x>>31
-}
-
-// FreeNames returns the names of the owner's first count slots that no Pod holds, in the order of the slots. A Pod
-// that is terminating or finished still holds its name. Two slots of one owner may share a name; it is given out
-// once. Fewer than count are returned only if more than a million slots are taken.
+// FreeNames returns the names of the owner's first count slots that no Pod holds, in the order of the slots. A
+// terminating or finished Pod still holds its name. Two slots of one owner may share a name, which is returned once.
+// FreeNames returns fewer than count names only if more than a million slots are taken.
 //
-// The names in doubtful come first, if they are free: a Pod of such a name may exist and not have been seen, and a
-// slot before its own may have become free since it was tried.
+// The names in doubtful come first, if they are free: a Pod with such a name may exist without having been seen, and
+// since it was created a lower slot may have become free.
 func FreeNames(owner *podtrailv1alpha1.TeachingReplicaSet, count int, taken func(name string) bool, doubtful ...string) []string {
 	names := make([]string, 0, count)
 	given := make(map[string]struct{}, count)

@@ -33,6 +33,16 @@ func TestSlotName(t *testing.T) {
 	}
 }
 
+// TestSlotNameStaysTheSame holds the names against those of earlier versions: one that computes others could make Pods
+// twice while it takes over.
+func TestSlotNameStaysTheSame(t *testing.T) {
+	for slot, want := range map[int]string{0: "web-vmkvb", 1: "web-jrs2r", 4711: "web-ndhgw"} {
+		if got := SlotName("web", "7c9e6679-7425-40de-944b-e07fc1f90ae7", slot); got != want {
+			t.Errorf("Slot %d is %q, want %q", slot, got, want)
+		}
+	}
+}
+
 // TestSlotNamesDiffer checks that names seldom collide, between slots and between owners of one name. With 27^5
 // suffixes a thousand slots are expected to share a name in 0.03 cases; more than 3 mean that the hash is bad.
 func TestSlotNamesDiffer(t *testing.T) {

@@ -12,37 +12,37 @@ import (
 	podtrailv1alpha1 "podtrail.dev/podtrail/api/v1alpha1"
 )
 
-// Burst bounds the creations, and the deletions, of one pass; the rest follows once these have been seen. Mirrors
-// BurstReplicas in replica_set.go.
+// Burst bounds the creations and the deletions of one pass. The next pass does the rest once these have been seen.
+// Mirrors BurstReplicas in replica_set.go.
 const Burst = 500
 
-// Observation is everything that one pass knows. The objects belong to the cache: they are read, never changed.
+// Observation is everything that one pass knows. The objects belong to the cache and must not be modified.
 type Observation struct {
 	Owner    *podtrailv1alpha1.TeachingReplicaSet
 	Selector labels.Selector
-	// Pods holds the Pods that name Owner as their controller by UID, and the Pods of its namespace without one.
+	// Pods holds the Pods whose controller is Owner, by UID, and the Pods of its namespace without a controller.
 	Pods []*corev1.Pod
-	// Related holds the Pods selected by the TeachingReplicaSets that Owner's own controller controls, Owner
-	// included; none if Owner has no controller. They decide how crowded a node is.
+	// Related holds the Pods of all TeachingReplicaSets that have the same controller as Owner, Owner included; none if
+	// Owner has no controller. They determine how crowded a node is.
 	Related []*corev1.Pod
-	// Pending reports that a write of an earlier pass has not been seen yet, so Pods may be wrong.
+	// Pending is true while a write of an earlier pass has not been seen, so Pods may be incomplete.
 	Pending bool
-	// Doubtful holds the names of Pods that an earlier pass may have created: the answer was lost.
+	// Doubtful holds the names of Pods that an earlier pass may have created: the API server's answers were lost.
 	Doubtful []string
-	// NameTaken reports whether any Pod of the namespace has the name, whoever owns it.
+	// NameTaken reports whether a Pod of the namespace has the name, whoever owns it.
 	NameTaken func(name string) bool
 	Now       time.Time
 }
 
-// Hold is the reason for which a plan neither creates nor deletes; empty if it may.
+// Hold is the reason why a plan neither creates nor deletes Pods, or empty if it may do so.
 type Hold string
 
 const (
-	// HoldDeleted says that the owner is being deleted: its Pods are the garbage collector's.
+	// HoldDeleted is the reason while the owner is being deleted: its Pods are left to the garbage collector.
 	HoldDeleted Hold = "Deleted"
-	// HoldPaused says that spec.paused is set.
+	// HoldPaused is the reason while spec.paused is set.
 	HoldPaused Hold = "Paused"
-	// HoldPending says that earlier writes have not been seen yet.
+	// HoldPending is the reason while earlier writes have not been seen.
 	HoldPending Hold = "Pending"
 )
 
@@ -51,14 +51,14 @@ type Plan struct {
 	Hold    Hold
 	Desired int
 	Current int
-	// Create holds the names of the Pods to make.
+	// Create holds the names of the Pods to create.
 	Create []string
 	// Delete holds the Pods to delete, first choice first.
 	Delete []Deletion
 }
 
-// MakePlan compares the Pods that count with the number that is wanted. Mirrors manageReplicas in replica_set.go, and
-// the conditions under which syncReplicaSet calls it.
+// MakePlan compares the number of active Pods with the desired one. Mirrors the decisions of manageReplicas in
+// replica_set.go, and the conditions under which syncReplicaSet calls it.
 func MakePlan(o *Observation, active []*corev1.Pod) Plan {
 	plan := Plan{Hold: hold(o), Desired: int(ptr.Deref(o.Owner.Spec.Replicas, 1)), Current: len(active)}
 	if plan.Hold != "" {
@@ -68,7 +68,7 @@ func MakePlan(o *Observation, active []*corev1.Pod) Plan {
 	case missing > 0:
 		plan.Create = FreeNames(o.Owner, min(missing, Burst), o.NameTaken, o.Doubtful...)
 	case missing < 0:
-		plan.Delete = ChooseDeletions(active, o.Related, min(-missing, Burst), o.Now)
+		plan.Delete = PodsToDelete(active, o.Related, min(-missing, Burst), o.Now)
 	}
 	return plan
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package replicas decides what a TeachingReplicaSet needs. It is pure: what it knows comes in as arguments, the time
-// included, and what it wants comes out as data. It mirrors Kubernetes' pkg/controller/replicaset and
-// pkg/controller/controller_utils.go; where it is stricter, the function says so.
+// Package replicas decides what a TeachingReplicaSet needs. It is pure: everything it knows comes in as arguments, the
+// time included, and its decisions are returned as data. It mirrors Kubernetes' pkg/controller/replicaset and
+// pkg/controller/controller_utils.go. Functions that are stricter say so.
 package replicas
 
 import (
@@ -17,14 +17,14 @@ import (
 	podtrailv1alpha1 "podtrail.dev/podtrail/api/v1alpha1"
 )
 
-// IsActive reports whether the Pod counts: it has not finished and nobody has asked for its deletion. A replacement
-// for a terminating Pod is therefore made at once. Mirrors IsPodActive in controller_utils.go.
+// IsActive reports whether the Pod counts: it has not finished and is not being deleted. A terminating Pod is therefore
+// replaced at once. Mirrors IsPodActive in controller_utils.go.
 func IsActive(pod *corev1.Pod) bool {
 	return !isFinished(pod) && pod.DeletionTimestamp == nil
 }
 
-// IsTerminating reports whether the Pod is being deleted and its containers may still run. Mirrors IsPodTerminating
-// in controller_utils.go.
+// IsTerminating reports whether the Pod is being deleted and its containers may still run. Mirrors IsPodTerminating in
+// controller_utils.go.
 func IsTerminating(pod *corev1.Pod) bool {
 	return !isFinished(pod) && pod.DeletionTimestamp != nil
 }
@@ -39,7 +39,7 @@ func IsReady(pod *corev1.Pod) bool {
 	return condition != nil && condition.Status == corev1.ConditionTrue
 }
 
-// IsAvailable reports whether the Pod has been ready for minReadySeconds at the time now. Mirrors IsPodAvailable in
+// IsAvailable reports whether, at the time now, the Pod has been ready for minReadySeconds. Mirrors IsPodAvailable in
 // pkg/api/v1/pod/util.go.
 func IsAvailable(pod *corev1.Pod, minReadySeconds int32, now time.Time) bool {
 	if !IsReady(pod) {
@@ -61,7 +61,7 @@ func readyCondition(pod *corev1.Pod) *corev1.PodCondition {
 	return nil
 }
 
-// readySince is when the Pod became ready, zero if it is not ready or does not say since when.
+// readySince returns when the Pod became ready, or zero if it is not ready or its condition has no transition time.
 func readySince(pod *corev1.Pod) metav1.Time {
 	if !IsReady(pod) {
 		return metav1.Time{}
@@ -69,12 +69,12 @@ func readySince(pod *corev1.Pod) metav1.Time {
 	return readyCondition(pod).LastTransitionTime
 }
 
-// errNoLabels is what NewPod returns for a template that no selector but a negative one could match.
-var errNoLabels = errors.New("the template has no labels, so the Pod could not be told from others")
+// errNoLabels is what NewPod returns for a template that only a negative selector could match.
+var errNoLabels = errors.New("the template has no labels, so no selector could tell its Pods from others")
 
-// NewPod makes a Pod of the given name from the owner's template: labels, annotations, finalizers and specification
-// are copied and the owner is set as controller. Mirrors GetPodFromTemplate in controller_utils.go, except that the
-// name is given and not left to the API server.
+// NewPod returns a Pod with the given name from the owner's template: it copies the labels, annotations, finalizers and
+// specification, and sets the owner as controller. Mirrors GetPodFromTemplate in controller_utils.go, which leaves the
+// name to the API server.
 func NewPod(owner *podtrailv1alpha1.TeachingReplicaSet, name string) (*corev1.Pod, error) {
 	template := &owner.Spec.Template
 	if len(template.Labels) == 0 {
@@ -93,8 +93,8 @@ func NewPod(owner *podtrailv1alpha1.TeachingReplicaSet, name string) (*corev1.Po
 	}, nil
 }
 
-// ControllerRef is the reference that makes owner the controller of a Pod and keeps owner, when it is deleted in the
-// foreground, until the Pod is gone.
+// ControllerRef returns the reference that makes owner the controller of a Pod and that, when owner is deleted in the
+// foreground, keeps owner until the Pod is gone.
 func ControllerRef(owner *podtrailv1alpha1.TeachingReplicaSet) *metav1.OwnerReference {
 	return metav1.NewControllerRef(owner, podtrailv1alpha1.GroupVersion.WithKind(podtrailv1alpha1.Kind))
 }

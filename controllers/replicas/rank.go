@@ -12,31 +12,46 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Rule names the comparison that placed one Pod before another in the order of deletion. The rules are applied in the
-// order in which they stand here.
+// Rule identifies the comparison that placed one Pod before another in the order of deletion.
 type Rule string
 
 // The rules, in the order in which they are applied.
 const (
-	RuleAll        Rule = "every Pod goes"
-	RuleUnassigned Rule = "not assigned to a node"
-	RulePhase      Rule = "earlier phase (Pending, Unknown, Running)"
-	RuleNotReady   Rule = "not ready"
-	RuleCost       Rule = "lower " + corev1.PodDeletionCost
-	RuleCrowded    Rule = "more related Pods on its node"
-	RuleReadyTime  Rule = "ready for a shorter time"
-	RuleRestarts   Rule = "more restarts"
-	RuleAge        Rule = "created later"
-	RuleNone       Rule = "no rule tells it from the next"
+	RuleAll        Rule = "All"
+	RuleUnassigned Rule = "Unassigned"
+	RulePhase      Rule = "Phase"
+	RuleNotReady   Rule = "NotReady"
+	RuleCost       Rule = "Cost"
+	RuleCrowded    Rule = "Crowded"
+	RuleReadyTime  Rule = "ReadyTime"
+	RuleRestarts   Rule = "Restarts"
+	RuleAge        Rule = "Age"
+	RuleNone       Rule = "None"
 )
 
-// Deletion is a Pod to delete and the rule that put it before the next Pod in the order.
+var ruleDescriptions = map[Rule]string{
+	RuleAll:        "every Pod goes",
+	RuleUnassigned: "not assigned to a node",
+	RulePhase:      "earlier phase (Pending, Unknown, Running)",
+	RuleNotReady:   "not ready",
+	RuleCost:       "lower " + corev1.PodDeletionCost,
+	RuleCrowded:    "more related Pods on its node",
+	RuleReadyTime:  "ready for a shorter time",
+	RuleRestarts:   "more restarts",
+	RuleAge:        "created later",
+	RuleNone:       "equal to the next by every rule",
+}
+
+// String describes the rule to people. It is empty for the empty rule.
+func (r Rule) String() string { return ruleDescriptions[r] }
+
+// Deletion is a Pod to delete and the rule that placed it before the next Pod.
 type Deletion struct {
 	Pod  *corev1.Pod
 	Rule Rule
 }
 
-// ranked is a Pod with what the order needs to know about it, worked out once.
+// ranked is a Pod with what the order depends on, computed once.
 type ranked struct {
 	pod       *corev1.Pod
 	related   int
@@ -47,9 +62,9 @@ type ranked struct {
 	readyTime metav1.Time
 }
 
-// ChooseDeletions picks the count Pods that should go first. The order is ActivePodsWithRanks in
-// controller_utils.go; as there, the Pods are not ordered if all of them go.
-func ChooseDeletions(active, related []*corev1.Pod, count int, now time.Time) []Deletion {
+// PodsToDelete returns the count Pods to delete first. The order is that of ActivePodsWithRanks in controller_utils.go.
+// Mirrors getPodsToDelete in replica_set.go, which does not sort the Pods either if all of them go.
+func PodsToDelete(active, related []*corev1.Pod, count int, now time.Time) []Deletion {
 	if count < len(active) {
 		return DeletionOrder(active, related, now)[:count]
 	}
@@ -60,8 +75,8 @@ func ChooseDeletions(active, related []*corev1.Pod, count int, now time.Time) []
 	return deletions
 }
 
-// DeletionOrder puts all Pods into the order in which they would go, each with the rule that places it before the
-// next. The last has no rule.
+// DeletionOrder returns all Pods in the order in which they would be deleted, each with the rule that places it before
+// the next. The last Pod has no rule.
 func DeletionOrder(active, related []*corev1.Pod, now time.Time) []Deletion {
 	order := rank(active, related)
 	sort.Slice(order, func(i, j int) bool {
@@ -101,7 +116,7 @@ func rank(pods, related []*corev1.Pod) []ranked {
 	return order
 }
 
-// goesFirst reports whether a is deleted before b, and the rule that decided. Mirrors ActivePodsWithRanks.Less.
+// goesFirst reports whether a is deleted before b, and which rule decided. Mirrors ActivePodsWithRanks.Less.
 func goesFirst(a, b *ranked, now time.Time) (bool, Rule) {
 	if unassigned := a.pod.Spec.NodeName == ""; unassigned != (b.pod.Spec.NodeName == "") {
 		return unassigned, RuleUnassigned
@@ -133,8 +148,8 @@ func goesFirst(a, b *ranked, now time.Time) (bool, Rule) {
 	return false, RuleNone
 }
 
-// later compares two times that differ, on a logarithmic scale of age so that Pods of about the same age are taken in
-// the order of their UIDs, which is as good as at random. No time at all is the latest.
+// later reports whether a's time is later than b's. It compares ages on a logarithmic scale, so that the order of Pods
+// of about the same age is that of their UIDs, which is practically random. A zero time is the latest.
 func later(a, b *ranked, timeA, timeB metav1.Time, now time.Time) bool {
 	if timeA.IsZero() || timeB.IsZero() {
 		return timeA.IsZero()
@@ -145,7 +160,8 @@ func later(a, b *ranked, timeA, timeB metav1.Time, now time.Time) bool {
 	return a.pod.UID < b.pod.UID
 }
 
-// logAge is the whole part of the base-2 logarithm of the age in nanoseconds, -1 for a time that is not in the past.
+// logAge returns the integer part of the base-2 logarithm of the age in nanoseconds, or -1 for a time that is not in
+// the past.
 func logAge(t metav1.Time, now time.Time) int64 {
 	age := now.Sub(t.Time)
 	if age <= 0 {
@@ -165,8 +181,8 @@ func phaseOrder(pod *corev1.Pod) int {
 	}
 }
 
-// deletionCost reads controller.kubernetes.io/pod-deletion-cost; 0 if it is absent or not a number that the API
-// server would accept. Mirrors GetDeletionCostFromPodAnnotations in pkg/apis/core/helper.
+// deletionCost returns the value of controller.kubernetes.io/pod-deletion-cost, or 0 if it is absent or not a number
+// that the API server would accept. Mirrors GetDeletionCostFromPodAnnotations in pkg/apis/core/helper.
 func deletionCost(pod *corev1.Pod) int32 {
 	value, ok := pod.Annotations[corev1.PodDeletionCost]
 	if !ok || value == "" || value[0] == '+' || (value[0] == '0' && len(value) > 1) {
@@ -179,8 +195,8 @@ func deletionCost(pod *corev1.Pod) int32 {
 	return int32(cost)
 }
 
-// maxRestarts is the highest restart count among the containers, and among the sidecars (init containers that restart
-// always). Mirrors maxContainerRestarts in controller_utils.go.
+// maxRestarts returns the highest restart count among the containers, and among the sidecars (init containers with
+// restartPolicy Always). Mirrors maxContainerRestarts in controller_utils.go.
 func maxRestarts(pod *corev1.Pod) (regular, sidecars int) {
 	for i := range pod.Status.ContainerStatuses {
 		regular = max(regular, int(pod.Status.ContainerStatuses[i].RestartCount))

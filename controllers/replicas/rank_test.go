@@ -44,7 +44,7 @@ func TestGetPodsToDelete(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			var got []*corev1.Pod
-			for _, deletion := range ChooseDeletions(tc.pods, tc.related, tc.count, testNow) {
+			for _, deletion := range PodsToDelete(tc.pods, tc.related, tc.count, testNow) {
 				got = append(got, deletion.Pod)
 			}
 			if diff := cmp.Diff(tc.want, got); diff != "" {

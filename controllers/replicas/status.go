@@ -15,24 +15,23 @@ import (
 	podtrailv1alpha1 "podtrail.dev/podtrail/api/v1alpha1"
 )
 
-// Outcome is how a pass went.
+// Outcome is the result of a pass.
 type Outcome struct {
 	Plan Plan
 	// Err is why Pods could not be created or deleted.
 	Err error
-	// Unknown reports that the pass ended before it could try, so nothing is known about the failure of an earlier
-	// one.
+	// Unknown is true if the pass ended before it tried, so an earlier failure may or may not continue.
 	Unknown bool
 }
 
-// Status counts the Pods that a pass has observed and, among active, those that it has made since; what it has deleted
-// still counts. Mirrors calculateStatus in replica_set_utils.go, which leaves the new Pods to the next pass and so needs
-// two writes for each change.
-func Status(o *Observation, active, terminating []*corev1.Pod, outcome Outcome) podtrailv1alpha1.TeachingReplicaSetStatus {
+// CalculateStatus returns the status after a pass. Active are the Pods that the pass observed and those that it
+// created; the Pods that it deleted still count. Mirrors calculateStatus in replica_set_utils.go, which leaves new Pods
+// to the next pass and so needs two writes for each change.
+func CalculateStatus(o *Observation, active, terminating []*corev1.Pod, outcome Outcome) podtrailv1alpha1.TeachingReplicaSetStatus {
 	owner := o.Owner
 	status := podtrailv1alpha1.TeachingReplicaSetStatus{
-		Replicas:            int32(len(active)),
-		TerminatingReplicas: ptr.To(int32(len(terminating))),
+		Replicas:            int32(len(active)),              //nolint:gosec // No namespace has so many Pods.
+		TerminatingReplicas: ptr.To(int32(len(terminating))), //nolint:gosec // No namespace has so many Pods.
 		ObservedGeneration:  owner.Generation,
 		Selector:            o.Selector.String(),
 		Conditions:          append([]metav1.Condition(nil), owner.Status.Conditions...),
@@ -54,7 +53,7 @@ func Status(o *Observation, active, terminating []*corev1.Pod, outcome Outcome) 
 }
 
 // setFailure sets or removes the ReplicaFailure condition. A failure that continues for the same reason keeps its
-// message and time, so that a message that changes with each try does not cause a write with each try.
+// message and time, so a message that differs each time does not cause a write each time.
 func setFailure(status *podtrailv1alpha1.TeachingReplicaSetStatus, outcome Outcome, o *Observation) {
 	if outcome.Err == nil {
 		if !outcome.Unknown && outcome.Plan.Hold != HoldPending {
@@ -66,7 +65,7 @@ func setFailure(status *podtrailv1alpha1.TeachingReplicaSetStatus, outcome Outco
 		Type:               podtrailv1alpha1.ReplicaFailure,
 		Status:             metav1.ConditionTrue,
 		Reason:             podtrailv1alpha1.FailedCreateReason,
-		Message:            outcome.Err.Error(),
+		Message:            Truncate(outcome.Err.Error(), maxConditionMessage),
 		ObservedGeneration: o.Owner.Generation,
 		LastTransitionTime: metav1.NewTime(o.Now),
 	}
@@ -80,8 +79,8 @@ func setFailure(status *podtrailv1alpha1.TeachingReplicaSetStatus, outcome Outco
 	apimeta.SetStatusCondition(&status.Conditions, condition)
 }
 
-// InvalidStatus is the status of an owner that cannot be reconciled before its specification is another one: the counts
-// stay what they were.
+// InvalidStatus returns the status of an owner that cannot be reconciled until its specification changes: the counts
+// stay as they were.
 func InvalidStatus(owner *podtrailv1alpha1.TeachingReplicaSet, err error, now time.Time) podtrailv1alpha1.TeachingReplicaSetStatus {
 	status := *owner.Status.DeepCopy()
 	status.ObservedGeneration = owner.Generation
@@ -89,21 +88,21 @@ func InvalidStatus(owner *podtrailv1alpha1.TeachingReplicaSet, err error, now ti
 		Type:               podtrailv1alpha1.ReplicaFailure,
 		Status:             metav1.ConditionTrue,
 		Reason:             podtrailv1alpha1.InvalidSelectorReason,
-		Message:            err.Error(),
+		Message:            Truncate(err.Error(), maxConditionMessage),
 		ObservedGeneration: owner.Generation,
 		LastTransitionTime: metav1.NewTime(now),
 	})
 	return status
 }
 
-// StatusChanged reports whether a status has to be written.
+// StatusChanged reports whether a status must be written.
 func StatusChanged(old, updated *podtrailv1alpha1.TeachingReplicaSetStatus) bool {
 	return !equality.Semantic.DeepEqual(old, updated)
 }
 
-// NextAvailability is in how long the first of the Pods that are ready will have been so for minReadySeconds; 0 if
-// none is waiting. Mirrors FindMinNextPodAvailabilityCheck in controller_utils.go. Called with the time that Status
-// counted with, it misses no Pod that becomes available in between.
+// NextAvailability returns the time until the next ready Pod has been ready for minReadySeconds, or 0 if no Pod is
+// waiting. Mirrors FindMinNextPodAvailabilityCheck in controller_utils.go. Called with the time that CalculateStatus
+// used, it misses no Pod that becomes available in between.
 func NextAvailability(active []*corev1.Pod, minReadySeconds int32, now time.Time) time.Duration {
 	var next time.Duration
 	for _, pod := range active {

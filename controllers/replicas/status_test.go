@@ -49,7 +49,7 @@ func TestCalculateStatus(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			got := Status(observe(t, tc.owner), tc.active, tc.terminating, Outcome{})
+			got := CalculateStatus(observe(t, tc.owner), tc.active, tc.terminating, Outcome{})
 			want := podtrailv1alpha1.TeachingReplicaSetStatus{
 				Replicas: tc.want.Replicas, FullyLabeledReplicas: tc.want.Labeled, ReadyReplicas: tc.want.Ready,
 				AvailableReplicas: tc.want.Available, TerminatingReplicas: ptr.To(tc.want.Terminating),
@@ -96,7 +96,7 @@ func TestCalculateStatusConditions(t *testing.T) {
 			owner := wrappers.MakeTeachingReplicaSet("ns", "web").Generation(3).
 				Status(podtrailv1alpha1.TeachingReplicaSetStatus{Conditions: tc.conditions}).Obj()
 			kept := owner.DeepCopy()
-			got := Status(observe(t, owner), nil, nil, tc.outcome)
+			got := CalculateStatus(observe(t, owner), nil, nil, tc.outcome)
 			if diff := cmp.Diff(tc.want, got.Conditions, equateEmpty); diff != "" {
 				t.Errorf("Conditions differ (-want +got):\n%s", diff)
 			}
@@ -127,7 +127,7 @@ func TestNextAvailability(t *testing.T) {
 		"ready for ever":            {pods: []*corev1.Pod{ready(time.Hour)}, minReadySeconds: 10},
 		"ready just long enough":    {pods: []*corev1.Pod{ready(10 * time.Second)}, minReadySeconds: 10},
 		"the first of several":      {pods: []*corev1.Pod{ready(2 * time.Second), ready(7 * time.Second), ready(time.Hour)}, minReadySeconds: 10, want: 3 * time.Second},
-		"does not say since when":   {pods: []*corev1.Pod{wrappers.MakePod("ns", "pod").Ready(time.Time{}).Obj()}, minReadySeconds: 10},
+		"has no transition time":    {pods: []*corev1.Pod{wrappers.MakePod("ns", "pod").Ready(time.Time{}).Obj()}, minReadySeconds: 10},
 		"ready since a later clock": {pods: []*corev1.Pod{ready(-5 * time.Second)}, minReadySeconds: 10, want: 15 * time.Second},
 	}
 	for name, tc := range tests {

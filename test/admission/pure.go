@@ -18,6 +18,7 @@ import (
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"sigs.k8s.io/yaml"
 
+	podtrailv1alpha1 "podtrail.dev/podtrail/api/v1alpha1"
 	"podtrail.dev/podtrail/webhooks/mutation"
 	"podtrail.dev/podtrail/webhooks/validation"
 )
@@ -109,7 +110,7 @@ func (p *Pure) mutated(c *Case, sent json.RawMessage) (json.RawMessage, []string
 	if err != nil || !p.asked(&p.mutate, c, pod) {
 		return sent, nil, err
 	}
-	d := mutation.Pod(pod, Config)
+	d := mutation.DecidePod(pod, Config)
 	if len(d.Patches) == 0 {
 		return sent, d.Warnings, nil
 	}
@@ -155,7 +156,7 @@ func selects(selector *metav1.LabelSelector, set labels.Set) bool {
 
 // Describe notes what became of the Pod.
 func (r *Result) Describe(pod *corev1.Pod) {
-	r.Scheduler, r.Record = pod.Spec.SchedulerName, pod.Annotations[mutation.InjectedAnnotationKey]
+	r.Scheduler, r.Record = pod.Spec.SchedulerName, pod.Annotations[podtrailv1alpha1.InjectedAnnotationKey]
 	if r.Scheduler == "" {
 		r.Scheduler = corev1.DefaultSchedulerName
 	}

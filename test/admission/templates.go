@@ -69,7 +69,7 @@ func (c *Template) TeachingReplicaSet() *podtrailv1alpha1.TeachingReplicaSet {
 
 // RefusedFields returns the fields that the functions name, as in a Pod.
 func (c *Template) RefusedFields() sets.Set[string] {
-	d := validation.TeachingReplicaSet(validation.TeachingReplicaSetRequest{Object: c.TeachingReplicaSet()})
+	d := validation.DecideTeachingReplicaSet(validation.TeachingReplicaSetRequest{Object: c.TeachingReplicaSet()})
 	fields := sets.New[string]()
 	for _, line := range strings.Split(d.Message, "\n") {
 		if path, _, found := strings.Cut(strings.TrimSpace(line), ": "); found && strings.HasPrefix(path, "spec.") {

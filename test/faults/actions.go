@@ -52,18 +52,18 @@ func pause(ctx context.Context, duration time.Duration) {
 }
 
 // refuse answers in the API server's place.
-func refuse(code int, reason metav1.StatusReason, retryAfter int) Action {
+func refuse(code int32, reason metav1.StatusReason, retryAfter int32) Action {
 	return func(_ *Proxy, w http.ResponseWriter, _ *http.Request) bool {
 		status := metav1.Status{
 			TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"},
-			Status:   metav1.StatusFailure, Code: int32(code), Reason: reason, Message: "injected: " + string(reason),
+			Status:   metav1.StatusFailure, Code: code, Reason: reason, Message: "injected: " + string(reason),
 		}
 		if retryAfter > 0 {
-			w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
-			status.Details = &metav1.StatusDetails{RetryAfterSeconds: int32(retryAfter)}
+			w.Header().Set("Retry-After", strconv.Itoa(int(retryAfter)))
+			status.Details = &metav1.StatusDetails{RetryAfterSeconds: retryAfter}
 		}
 		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(code)
+		w.WriteHeader(int(code))
 		return json.NewEncoder(w).Encode(status) == nil
 	}
 }
@@ -108,7 +108,7 @@ func loseEvent(p *Proxy, w http.ResponseWriter, r *http.Request) bool {
 	})
 }
 
-// expire says that the resourceVersion that a watch wants to start from is too old.
+// expire answers that the resourceVersion that a watch wants to start from is too old.
 func expire(p *Proxy, w http.ResponseWriter, r *http.Request) bool {
 	return refuse(http.StatusGone, metav1.StatusReasonExpired, 0)(p, w, r)
 }

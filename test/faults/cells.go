@@ -16,7 +16,7 @@ type Cell struct {
 	Faults []Fault
 	// Crash is the number of the write at which the controller dies, 0 if it does not; another is then started.
 	Crash int
-	// Committed says that the API server still carries the fatal write out.
+	// Committed is true if the API server still carries the fatal write out.
 	Committed bool
 	// Leaders is how many controllers run at the same time; the faults are the first one's.
 	Leaders int

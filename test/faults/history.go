@@ -23,20 +23,20 @@ import (
 	"podtrail.dev/podtrail/controllers/replicas"
 )
 
-// History is what happened to the Pods of a namespace, as the API server tells it, not through the proxy.
+// History is what happened to the Pods of a namespace, as the API server, and not the proxy, reports it.
 type History struct {
 	mu     sync.Mutex
 	events []change
 	stop   func()
 	done   chan struct{}
-	// err says why not all changes were seen.
+	// err is why not all changes were seen.
 	err error
 }
 
 // change is one change of a Pod, or of the number that an owner asks for.
 type change struct {
 	version uint64
-	// pod is set for a change of a Pod; gone says that it no longer exists.
+	// pod is set for a change of a Pod; gone is true if it no longer exists.
 	pod  *corev1.Pod
 	gone bool
 	// wanted is set otherwise.
@@ -102,7 +102,7 @@ func version(obj client.Object) uint64 {
 	return v
 }
 
-// Totals is what the history says about one owner.
+// Totals is the result of a history for one owner.
 type Totals struct {
 	// Overshoot is the greatest number of active Pods beyond what was asked for. After the number was lowered, or an
 	// orphan was adopted, the Pods that are still to go do not count.
@@ -111,7 +111,7 @@ type Totals struct {
 	Created int
 }
 
-// Stop ends the recording and counts. An error says that changes are missing, so that nothing can be counted.
+// Stop ends the recording and counts. An error means that changes are missing, so that nothing can be counted.
 func (h *History) Stop(owner types.UID) (Totals, error) {
 	h.stop()
 	<-h.done
@@ -166,5 +166,5 @@ func isControlledBy(pod *corev1.Pod, owner types.UID) bool {
 	return ref != nil && ref.UID == owner
 }
 
-// isAdopted tells the scenario's orphans from Pods that the owner made.
+// isAdopted reports whether the Pod is one of the scenario's orphans and not one that the owner created.
 func isAdopted(pod *corev1.Pod) bool { return pod.Labels[orphanLabel] != "" }

@@ -248,7 +248,7 @@ func (p *Proxy) relay(w http.ResponseWriter, r *http.Request, change frameFunc) 
 	return relayWatch(w, resp, cutting, change)
 }
 
-// classify tells from the path and the method what a request asks for.
+// classify returns what a request asks for, from its path and method.
 func classify(r *http.Request) Call {
 	parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
 	// /api/v1/... or /apis/GROUP/VERSION/...

@@ -40,7 +40,7 @@ type Result struct {
 	Converged time.Duration
 	// Injected and Writes count the faults, and the writes that were sent.
 	Injected, Writes int
-	// Violations says what must not have happened.
+	// Violations describes what must not have happened.
 	Violations []string
 }
 
@@ -60,7 +60,7 @@ type run struct {
 	// mu guards proxies, memories and the violations of result.
 	mu      sync.Mutex
 	proxies []*Proxy
-	// memories say of how many objects each controller that runs remembers something.
+	// memories return, for each running controller, of how many objects it remembers something.
 	memories []func() int
 }
 
@@ -70,7 +70,7 @@ func (r *run) violate(format string, args ...any) {
 	r.result.Violations = append(r.result.Violations, fmt.Sprintf(format, args...))
 }
 
-// Run makes Pods come and go under a cell's faults and checks what the controller did. An error says that the
+// Run makes Pods come and go under a cell's faults and checks what the controller did. An error means that the
 // scenario could not be carried out; what the controller did wrong is in the result.
 func Run(ctx context.Context, subject Subject, cell Cell, cfg *rest.Config, c client.WithWatch, namespace string) (Result, error) {
 	r := &run{subject: subject, cell: cell, cfg: cfg, client: c, namespace: namespace}
@@ -104,7 +104,7 @@ func Run(ctx context.Context, subject Subject, cell Cell, cfg *rest.Config, c cl
 	return r.result, nil
 }
 
-// prepare makes the Pods that must be left alone, and two that may be adopted.
+// prepare creates the Pods that must not be touched, and two that may be adopted.
 func (r *run) prepare(ctx context.Context) error {
 	foreign := wrappers.MakePod(r.namespace, "foreign").Label("app", "web").
 		ControlledBy("apps/v1", "StatefulSet", "other", "5c1f0f9e-3b1a-4a0e-9a57-0d5d6a3e2b11").Obj()

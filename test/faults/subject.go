@@ -46,7 +46,11 @@ type Status struct {
 }
 
 // Ours is the TeachingReplicaSet controller.
-type Ours struct{ Scheme *runtime.Scheme }
+type Ours struct {
+	Scheme *runtime.Scheme
+	// Configure changes the options of the manager; nil if nothing is to change.
+	Configure func(*ctrl.Options)
+}
 
 var _ Subject = Ours{}
 
@@ -80,12 +84,16 @@ func (s Ours) Run(ctx context.Context, cfg *rest.Config, namespace string, remem
 		options.Field = fields.OneTermEqualSelector("metadata.namespace", namespace)
 		byObject[obj] = options
 	}
-	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
+	options := ctrl.Options{
 		Scheme:     s.Scheme,
 		Cache:      cache.Options{ByObject: byObject},
 		Metrics:    metricsserver.Options{BindAddress: "0"},
 		Controller: config.Controller{SkipNameValidation: ptr.To(true)},
-	})
+	}
+	if s.Configure != nil {
+		s.Configure(&options)
+	}
+	mgr, err := ctrl.NewManager(cfg, options)
 	if err != nil {
 		return fmt.Errorf("making the manager: %w", err)
 	}

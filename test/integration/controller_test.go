@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -124,6 +125,33 @@ func TestQuota(t *testing.T) {
 	awaitPods(t, owner, 2)
 	awaitEvent(t, owner, podtrailv1alpha1.SuccessfulCreateReason)
 	awaitFailure(t, owner, "")
+}
+
+// TestLongRefusal checks that a refusal that is too long for an event is reported by one all the same. Pod Security's
+// lists each container for each of its rules.
+func TestLongRefusal(t *testing.T) {
+	namespace := newNamespace(t)
+	update(t.Context(), t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}, func(n *corev1.Namespace) {
+		n.Labels = map[string]string{"pod-security.kubernetes.io/enforce": "restricted"}
+	})
+	startController(t, namespace)
+	owner := wrappers.MakeTeachingReplicaSet(namespace, "web").Template(func(s *corev1.PodSpec) {
+		for i := range 12 {
+			container := s.Containers[0]
+			container.Name = fmt.Sprintf("a-container-with-a-name-as-long-as-people-give-them-%d", i)
+			s.Containers = append(s.Containers, container)
+		}
+	}).Obj()
+	create(t.Context(), t, owner)
+	awaitFailure(t, owner, podtrailv1alpha1.FailedCreateReason)
+	if message := owner.Status.Conditions[0].Message; len(message) <= 1024 {
+		t.Fatalf("The refusal has %d bytes, want more than an event holds: %s", len(message), message)
+	}
+	awaitEvent(t, owner, podtrailv1alpha1.FailedCreateReason)
+	// Otherwise a later test's manager, which sees all namespaces, would go on trying.
+	if err := k8sClient.Delete(t.Context(), owner); err != nil {
+		t.Fatalf("Deleting the object: %v", err)
+	}
 }
 
 // TestForeignNameHolder checks that a Pod of somebody else that holds a slot's name is neither taken nor touched.

@@ -13,7 +13,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"podtrail.dev/podtrail/controllers"
-	"podtrail.dev/podtrail/controllers/records"
+	"podtrail.dev/podtrail/controllers/tracing"
 	"podtrail.dev/podtrail/telemetry/buffer"
 	"podtrail.dev/podtrail/telemetry/spans"
 	"podtrail.dev/podtrail/test/wrappers"
@@ -28,7 +28,7 @@ func TestReconcileRecords(t *testing.T) {
 	used := &auditIDs{}
 	cfg := rest.CopyConfig(restConfig)
 	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper {
-		return records.Transport(used.observe(next))
+		return tracing.Transport(used.observe(next))
 	})
 	keeper := spans.NewKeeper(source.Reconcile, 1<<20)
 	provider, err := spans.New(t.Context(), spans.Options{Service: "test", Keep: keeper})

@@ -18,7 +18,6 @@ import (
 
 	podtrailv1alpha1 "podtrail.dev/podtrail/api/v1alpha1"
 	"podtrail.dev/podtrail/test/wrappers"
-	"podtrail.dev/podtrail/webhooks/mutation"
 )
 
 func testTeachingReplicaSetAdmission(t *testing.T) {
@@ -98,7 +97,7 @@ func testWithoutManager(t *testing.T) {
 	}
 	// A Pod that opted out of the mutation does not wait for it, but is still to be validated.
 	optedOut := limitedPod(demoNamespace(t), "opted-out")
-	optedOut.Labels = map[string]string{podtrailv1alpha1.AdmissionLabelKey: mutation.AdmissionDisabled}
+	optedOut.Labels = map[string]string{podtrailv1alpha1.AdmissionLabelKey: podtrailv1alpha1.AdmissionDisabled}
 	if err := k8sClient.Create(ctx, optedOut); err == nil || !strings.Contains(err.Error(), `failed calling webhook "validate.pods.podtrail.dev"`) {
 		t.Errorf("opted out of the mutation: %v, want a refusal that names the validating webhook only", err)
 	}

@@ -50,14 +50,14 @@ func startWebhooks(t *testing.T) (stop func()) {
 	t.Helper()
 	port := freePort(t)
 	installWebhooks(t, port)
-	keeper := certs.NewKeeper(certs.Options{
+	certificates := certs.NewManager(certs.Options{
 		Secret:                  types.NamespacedName{Namespace: systemNamespace, Name: "podtrail-webhook-cert"},
 		ServiceName:             "podtrail-webhook",
 		MutatingConfiguration:   "podtrail-mutating-webhooks",
 		ValidatingConfiguration: "podtrail-validating-webhooks",
 	})
-	stop = runWebhooks(t, keeper, port)
-	await(t, "the certificate is served and trusted", func(context.Context) error { return keeper.Ready(nil) })
+	stop = runWebhooks(t, certificates, port)
+	await(t, "the certificate is served and trusted", func(context.Context) error { return certificates.Ready(nil) })
 	return stop
 }
 
@@ -82,23 +82,23 @@ func installWebhooks(t *testing.T, port int) {
 	}
 }
 
-func runWebhooks(t *testing.T, keeper *certs.Keeper, port int) (stop func()) {
+func runWebhooks(t *testing.T, certificates *certs.Manager, port int) (stop func()) {
 	t.Helper()
 	asManager := rest.CopyConfig(restConfig)
 	asManager.Impersonate.UserName = "system:serviceaccount:" + systemNamespace + ":podtrail-manager"
 	mgr, err := ctrl.NewManager(asManager, ctrl.Options{
 		Scheme:  scheme,
-		Cache:   cache.Options{ByObject: keeper.CacheByObject()},
+		Cache:   cache.Options{ByObject: certificates.CacheByObject()},
 		Metrics: metricsserver.Options{BindAddress: "0"},
 		WebhookServer: webhook.NewServer(webhook.Options{
-			Host: "127.0.0.1", Port: port, TLSOpts: []func(*tls.Config){func(c *tls.Config) { c.GetCertificate = keeper.GetCertificate }},
+			Host: "127.0.0.1", Port: port, TLSOpts: []func(*tls.Config){func(c *tls.Config) { c.GetCertificate = certificates.GetCertificate }},
 		}),
 	})
 	if err != nil {
 		t.Fatalf("Making the manager: %v", err)
 	}
 	options := webhooks.Options{SidecarImage: "registry.example/proxy:1", SchedulerName: "podtrail-scheduler", Version: "test"}
-	if err := errors.Join(keeper.SetupWithManager(mgr), webhooks.SetupWithManager(mgr, options)); err != nil {
+	if err := errors.Join(certificates.SetupWithManager(mgr), webhooks.SetupWithManager(mgr, options)); err != nil {
 		t.Fatalf("Setting up the webhooks: %v", err)
 	}
 	return runManager(t, mgr)

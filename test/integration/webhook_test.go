@@ -17,7 +17,6 @@ import (
 
 	podtrailv1alpha1 "podtrail.dev/podtrail/api/v1alpha1"
 	"podtrail.dev/podtrail/test/wrappers"
-	"podtrail.dev/podtrail/webhooks/mutation"
 )
 
 // TestWebhooks runs the webhooks once for all its parts. The last ones take them away.
@@ -91,7 +90,7 @@ func testSampleIsMutated(t *testing.T) {
 				t.Errorf("schedulerName is %q", pod.Spec.SchedulerName)
 			}
 			want := `{"version":"test","sidecar":"podtrail-proxy","port":15180,"target":8080,"schedulerName":"podtrail-scheduler"}`
-			if got := pod.Annotations[mutation.InjectedAnnotationKey]; got != want {
+			if got := pod.Annotations[podtrailv1alpha1.InjectedAnnotationKey]; got != want {
 				t.Errorf("annotation is %s, want %s", got, want)
 			}
 			if len(pod.Spec.InitContainers) != 1 || len(pod.Spec.Containers) != containers {
@@ -174,9 +173,9 @@ func expectRefused(t *testing.T, err error, want string) {
 func testOptOut(t *testing.T) {
 	namespace := demoNamespace(t)
 	out := limitedPod(namespace, "out")
-	out.Labels = map[string]string{podtrailv1alpha1.AdmissionLabelKey: mutation.AdmissionDisabled}
+	out.Labels = map[string]string{podtrailv1alpha1.AdmissionLabelKey: podtrailv1alpha1.AdmissionDisabled}
 	create(t.Context(), t, out)
-	if out.Spec.SchedulerName != corev1.DefaultSchedulerName || out.Annotations[mutation.InjectedAnnotationKey] != "" {
+	if out.Spec.SchedulerName != corev1.DefaultSchedulerName || out.Annotations[podtrailv1alpha1.InjectedAnnotationKey] != "" {
 		t.Errorf("opted out, yet changed: scheduler %q, annotations %v", out.Spec.SchedulerName, out.Annotations)
 	}
 	unlimited := limitedPod(namespace, "unlimited")

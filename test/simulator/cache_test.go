@@ -16,7 +16,7 @@ import (
 	"podtrail.dev/podtrail/controllers"
 )
 
-// notification is what an informer has still to tell its handler.
+// notification is what an informer has yet to pass to its handler.
 type notification struct {
 	old, updated client.Object
 	initial      bool
@@ -123,7 +123,7 @@ func (i *informer) trimmed(obj client.Object) client.Object {
 }
 
 // relist replaces the store by the state after the first upTo entries of the watch, as a reflector does after a watch
-// was cut for too long. Everything that is left is told as an update, what is gone as a tombstone.
+// was cut for too long. It passes on everything that is left as an update, and what is gone as a tombstone.
 func (i *informer) relist(upTo int) {
 	state := map[string]client.Object{}
 	for _, c := range i.proc.world.server.watch[i.resource][:upTo] {
@@ -147,7 +147,7 @@ func (i *informer) relist(upTo int) {
 	i.next, i.ahead, i.cut = upTo, nil, false
 }
 
-// notify tells the handler the oldest thing that it has not heard.
+// notify passes the oldest pending notification to the handler.
 func (i *informer) notify() {
 	n := i.pending[0]
 	i.pending = i.pending[1:]

@@ -50,10 +50,10 @@
 //   - A deletion or patch hits the very Pod, by UID, that the pass saw, and the owner controlled it, or nobody did and the
 //     pass adopted it. A patch never changes a Pod that another UID controls.
 //   - Nothing is created for an owner whose deletion the pass had seen, or adopted for one that was deleted before the
-//     pass began. A paused owner's Pods are left alone.
+//     pass began. A paused owner's Pods are not touched.
 //   - A new Pod names its owner by UID, matches its selector and is controlled by nothing else.
 //   - The status is a pass's last write; observedGeneration does not go back within one process's writes, nor ahead.
-//   - An event that says that a Pod was created is true.
+//   - An event about a created Pod is true.
 //   - Without faults (finish_test.go) Pods, claims, status and conditions become what is asked for, within the longest
 //     back-off; then nothing is written in six minutes; then one change at a time, seen or missed by the watch, leads
 //     there again; and when all owners are deleted nothing is left of them in the expectations.

@@ -130,7 +130,7 @@ func (w *world) drainOne() bool {
 				w.hear(i)
 				return true
 			case len(i.pending) > 0:
-				w.tell(i)
+				w.handOver(i)
 				return true
 			case i.lag() > 0:
 				w.deliverTo(i)
@@ -165,7 +165,7 @@ func (w *world) calmKubelet() bool {
 	return false
 }
 
-// unsettled says what is not yet as it should be, or "".
+// unsettled returns what is not yet as it should be, or "".
 func (w *world) unsettled() string {
 	for _, name := range w.server.names(owners) {
 		owner := w.server.owner(name)

@@ -76,7 +76,7 @@ func (r *recorder) Eventf(regarding, _ runtime.Object, _, reason, _, _ string, a
 	}
 }
 
-// sink is where a worker says that it begins a pass, and how it ended.
+// sink is where a worker logs that it begins a pass, and how it ended.
 type sink struct {
 	proc *process
 	name string

@@ -17,7 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// wrongClient sends something else than it is told, or tells something else than it was answered.
+// wrongClient sends something other than it is asked to send, or returns something other than the answer.
 type wrongClient struct {
 	client.Client
 	create func(context.Context, *corev1.Pod) error

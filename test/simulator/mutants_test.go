@@ -58,7 +58,7 @@ func interrupted(p *profile) {
 	p.weights[actAnswer], p.weights[actTime] = 60, 6
 }
 
-// failing lets most writes fail, so that the second try of one mostly does too.
+// failing lets most writes fail, so that a second attempt usually fails too.
 func failing(p *profile) {
 	busy(p)
 	p.faults, p.pauses = 75, 0
@@ -142,7 +142,7 @@ var mutants = []mutant{
 		indexer: skewed(owners, func(_ *informer, obj any) any { return undeleted(obj) }, nil),
 	},
 	{
-		name: "deletes by name alone", want: []string{seenPods}, profile: swift,
+		name: "deletes only by name", want: []string{seenPods}, profile: swift,
 		client: deletesByName,
 	},
 	{
@@ -272,7 +272,7 @@ func (x *skewedIndexer) ByIndex(index, value string) ([]any, error) {
 	return found, err
 }
 
-// ungated does not say how far it has come.
+// ungated hides how far the cache has come.
 type ungated struct{ *indexer }
 
 // LastStoreSyncResourceVersion implements toolscache.Store.

@@ -28,7 +28,7 @@ type pass struct {
 	name string
 	// began is the server's version when the pass began.
 	began uint64
-	// owner is the object that the pass works for, nil if its cache had none; ownerVersion and podsVersion say how
+	// owner is the object that the pass works for, nil if its cache had none; ownerVersion and podsVersion are how
 	// old the caches were when they were first read.
 	owner                     *trs
 	ownerVersion, podsVersion uint64
@@ -106,13 +106,13 @@ func (p *process) lead() error {
 			i.pending = append(i.pending, notification{updated: obj, initial: true})
 		}
 		for len(i.pending) > 0 {
-			p.world.tell(i)
+			p.world.handOver(i)
 		}
 	}
 	return nil
 }
 
-// crash ends the process. What it has sent may still arrive: reached says so for each call.
+// crash ends the process. What it has sent may still arrive: reached reports that for each call.
 func (p *process) crash(reached func() bool) {
 	p.mu.Lock()
 	p.dead = true

@@ -193,7 +193,7 @@ func (s *server) patchPod(name string, patch []byte, by *pass) (client.Object, e
 	return updated, nil
 }
 
-// updateStatus replaces the status alone; resourceVersion and UID, where given, must be the stored ones.
+// updateStatus replaces only the status; resourceVersion and UID, where given, must be the stored ones.
 func (s *server) updateStatus(sent *trs, by *pass) (client.Object, error) {
 	stored := s.owner(sent.Name)
 	if stored == nil {

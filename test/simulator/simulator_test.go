@@ -16,7 +16,7 @@ import (
 
 var (
 	stepsFlag = flag.Int("simulator.steps", 100_000, "run seeds until so many `steps` are done")
-	seedFlag  = flag.Uint64("simulator.seed", 0, "replay this `seed` alone and print its steps; 0 runs them all")
+	seedFlag  = flag.Uint64("simulator.seed", 0, "replay only this `seed` and print its steps; 0 runs them all")
 )
 
 // chaosSteps is how many steps a run takes before its faults end.

@@ -43,7 +43,7 @@ type world struct {
 
 // profile is what a seed decides about a whole run.
 type profile struct {
-	// leaders is how many processes lead at once. With one, standby says whether the other takes over after a crash,
+	// leaders is how many processes lead at once. With one, standby is whether the other takes over after a crash,
 	// with caches that lag, or the same one comes back with fresh ones.
 	leaders int
 	standby bool
@@ -199,7 +199,7 @@ func (w *world) deliverTo(i *informer) {
 // hear lets the handlers hear at once of what the store saw, unless they are slow in this run.
 func (w *world) hear(i *informer) {
 	for !w.profile.slowHandlers && len(i.pending) > 0 {
-		w.tell(i)
+		w.handOver(i)
 	}
 }
 
@@ -209,12 +209,12 @@ func (w *world) notify() bool {
 		return false
 	}
 	w.logf("%s: a handler hears of a change of %s", i.proc, i.resource)
-	w.tell(i)
+	w.handOver(i)
 	return true
 }
 
-// tell gives one notification to the handler, if there is one: a standby has none.
-func (w *world) tell(i *informer) {
+// handOver passes one notification to the handler, if there is one: a standby has none.
+func (w *world) handOver(i *informer) {
 	if i.handler == nil {
 		i.pending = nil
 		return
@@ -225,7 +225,7 @@ func (w *world) tell(i *informer) {
 	w.settle()
 }
 
-// passTime moves the clock on, mostly a little, sometimes beyond the time for which expectations hold.
+// passTime moves the clock on, usually a little, sometimes beyond the time for which expectations hold.
 func (w *world) passTime() bool {
 	d := []time.Duration{10 * time.Millisecond, 100 * time.Millisecond, time.Second, 12 * time.Second, 2 * time.Minute, 6 * time.Minute}
 	weights := w.random.IntN(40)

@@ -40,7 +40,7 @@ func TestDeletionOrder(t *testing.T) {
 
 		want := names(upstreamOrder(pods, related, now)[:count])
 		var got []string
-		for _, deletion := range replicas.ChooseDeletions(pods, related, count, now) {
+		for _, deletion := range replicas.PodsToDelete(pods, related, count, now) {
 			got = append(got, deletion.Pod.Name)
 			decided[deletion.Rule]++
 		}

@@ -10,20 +10,21 @@ import (
 )
 
 const (
-	// overlap is how long the CAs before the current one stay trusted. Within it every replica has seen the Secret
-	// and the slowest API server the configuration.
+	// overlap is how long earlier CAs stay trusted. Within this time every replica sees the Secret, and the slowest API
+	// server sees the configuration.
 	overlap = time.Hour
-	// mostPrevious bounds the bundle if somebody empties the Secret again and again.
-	mostPrevious = 8
+	// maxPrevious bounds the bundle, in case the Secret is emptied again and again.
+	maxPrevious = 8
 )
 
-// bundle returns what the API server shall trust, as PEM: the current CA (DER) and, until that one is as old as
-// overlap, those of existing that have not ended, the youngest ones first. What is no certificate is left out.
+// bundle returns, as PEM, the CAs that the API server should trust: the current CA (DER) and, until it is as old as
+// overlap, those in existing that have not expired, in their order, which is newest first. It skips what is not a
+// certificate.
 func bundle(existing, current []byte, now time.Time) []byte {
 	trusted := [][]byte{current}
 	if ca, err := x509.ParseCertificate(current); err == nil && now.Before(ca.NotBefore.Add(backdated+overlap)) {
 		for _, previous := range certificates(existing) {
-			if len(trusted) <= mostPrevious && now.Before(previous.NotAfter) && !bytes.Equal(previous.Raw, current) {
+			if len(trusted) <= maxPrevious && now.Before(previous.NotAfter) && !bytes.Equal(previous.Raw, current) {
 				trusted = append(trusted, previous.Raw)
 			}
 		}
@@ -35,7 +36,7 @@ func bundle(existing, current []byte, now time.Time) []byte {
 	return text.Bytes()
 }
 
-// contains tells whether a bundle has a CA (DER).
+// contains reports whether a bundle has a CA (DER).
 func contains(bundle, ca []byte) bool {
 	for _, certificate := range certificates(bundle) {
 		if bytes.Equal(certificate.Raw, ca) {

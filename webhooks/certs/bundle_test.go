@@ -31,7 +31,7 @@ func TestBundle(t *testing.T) {
 		return text
 	}
 	var crowd []byte
-	for range mostPrevious + 3 {
+	for range maxPrevious + 3 {
 		crowd = append(crowd, made["last year"]...)
 	}
 	cases := map[string]struct {
@@ -60,7 +60,7 @@ func TestBundle(t *testing.T) {
 		})
 	}
 	block, _ := pem.Decode(made["now"])
-	if got := len(certificates(bundle(crowd, block.Bytes, begin))); got != mostPrevious+1 {
-		t.Errorf("%d CAs are trusted, want at most %d", got, mostPrevious+1)
+	if got := len(certificates(bundle(crowd, block.Bytes, begin))); got != maxPrevious+1 {
+		t.Errorf("%d CAs are trusted, want at most %d", got, maxPrevious+1)
 	}
 }

@@ -23,9 +23,9 @@ import (
 // begin is when the tests' clocks start.
 var begin = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// cluster is a Keeper with what it looks after.
+// cluster is a Manager with what it looks after.
 type cluster struct {
-	*Keeper
+	*Manager
 	t     *testing.T
 	clock *clocktesting.FakeClock
 }
@@ -33,13 +33,13 @@ type cluster struct {
 // newCluster has an empty Secret and two configurations of two webhooks, without a caBundle.
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
-	k := NewKeeper(Options{
+	m := NewManager(Options{
 		Secret:      types.NamespacedName{Namespace: "ns", Name: "cert"},
 		ServiceName: "hook", MutatingConfiguration: "m", ValidatingConfiguration: "v",
 	})
-	c := &cluster{Keeper: k, t: t, clock: clocktesting.NewFakeClock(begin)}
-	k.clock = c.clock
-	k.client = fake.NewClientBuilder().WithObjects(
+	c := &cluster{Manager: m, t: t, clock: clocktesting.NewFakeClock(begin)}
+	m.clock = c.clock
+	m.client = fake.NewClientBuilder().WithObjects(
 		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "cert"}},
 		&admissionregistrationv1.MutatingWebhookConfiguration{
 			ObjectMeta: metav1.ObjectMeta{Name: "m"}, Webhooks: []admissionregistrationv1.MutatingWebhook{{Name: "a"}, {Name: "b"}},
@@ -118,7 +118,7 @@ func (c *cluster) bundles() (all [][]byte) {
 	return all
 }
 
-// verifies tells whether an API server that has these bundles accepts what is served.
+// verifies reports whether an API server that has these bundles accepts what is served.
 func (c *cluster) verifies(bundles [][]byte) error {
 	c.t.Helper()
 	for _, text := range bundles {
@@ -294,9 +294,12 @@ func TestReadyOnlyWhileTheCertificateIsValid(t *testing.T) {
 
 func TestOptionsAreNeeded(t *testing.T) {
 	err := Options{Secret: types.NamespacedName{Namespace: "ns"}}.validate()
-	for _, want := range []string{"name of the Secret", "name of the Service", "mutating", "validating"} {
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("error is %v, want %q in it", err, want)
-		}
+	// In the order of the fields, so that the same mistake always has the same text.
+	want := `no name of the Secret: set the one in config/webhook
+no name of the Service: set the one in config/webhook
+no name of the mutating configuration: set the one in config/webhook
+no name of the validating configuration: set the one in config/webhook`
+	if err == nil || err.Error() != want {
+		t.Errorf("The error is\n%v\nwant\n%s", err, want)
 	}
 }

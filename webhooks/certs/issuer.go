@@ -23,17 +23,17 @@ const (
 	caKeyKey  = "ca.key"
 )
 
-// What is issued: as long as cert-controller's defaults, and as early.
+// The validity of what is issued and the time before its end at which it is renewed are cert-controller's defaults.
 const (
 	caValidity     = 10 * 365 * 24 * time.Hour
 	leafValidity   = 365 * 24 * time.Hour
 	renewBefore    = 90 * 24 * time.Hour
-	backdated      = time.Hour // for clocks that are behind ours
+	backdated      = time.Hour // for clocks that are slow
 	caCommonName   = "podtrail-webhook-ca"
 	caOrganization = "podtrail"
 )
 
-// issuer makes and checks what is in the Secret.
+// issuer creates and checks the content of the Secret.
 type issuer struct{ maker *rotator.CertRotator }
 
 func newIssuer(dnsName string) issuer {
@@ -43,11 +43,11 @@ func newIssuer(dnsName string) issuer {
 	}}
 }
 
-// renew returns what the Secret shall hold if that is something else than data: another serving certificate, and
-// another CA if the one in data is about to end or is none. Otherwise it returns nil.
+// renew returns the new content of the Secret, or nil if data is still valid. The new content has a new serving
+// certificate, and a new CA if the one in data is missing or about to expire.
 func (i issuer) renew(data map[string][]byte, now time.Time) (map[string][]byte, error) {
 	at := now.Add(renewBefore)
-	// An error says in which way it is not valid; either way there will be another one.
+	// An error only describes why the CA is not valid. Either way it is replaced.
 	if valid, err := rotator.ValidCert(data[caCertKey], data[caCertKey], data[caKeyKey], caCommonName, nil, at); err != nil || !valid {
 		return i.issue(data, now, nil)
 	}
@@ -62,17 +62,17 @@ func (i issuer) renew(data map[string][]byte, now time.Time) (map[string][]byte,
 	return nil, nil
 }
 
-// issue makes a serving certificate, with ca or, if that is nil, with another CA.
+// issue creates a serving certificate signed by ca, or by a new CA if ca is nil.
 func (i issuer) issue(data map[string][]byte, now time.Time, ca *rotator.KeyPairArtifacts) (issued map[string][]byte, err error) {
 	begin := now.Add(-backdated)
 	if ca == nil {
 		if ca, err = i.maker.CreateCACert(begin, now.Add(caValidity)); err != nil {
-			return nil, fmt.Errorf("making a CA for the webhooks: %w", err)
+			return nil, fmt.Errorf("creating a CA for the webhooks: %w", err)
 		}
 	}
 	leaf, key, err := i.maker.CreateCertPEM(ca, begin, now.Add(leafValidity))
 	if err != nil {
-		return nil, fmt.Errorf("making a serving certificate for the webhooks: %w", err)
+		return nil, fmt.Errorf("creating a serving certificate for the webhooks: %w", err)
 	}
 	issued = maps.Clone(data)
 	if issued == nil {
@@ -83,7 +83,7 @@ func (i issuer) issue(data map[string][]byte, now time.Time, ca *rotator.KeyPair
 	return issued, nil
 }
 
-// readCA takes the CA out of a Secret whose CA is valid.
+// readCA decodes the CA in a Secret's data.
 func readCA(data map[string][]byte) (*rotator.KeyPairArtifacts, error) {
 	pair, err := tls.X509KeyPair(data[caCertKey], data[caKeyKey])
 	if err != nil {
@@ -91,18 +91,18 @@ func readCA(data map[string][]byte) (*rotator.KeyPairArtifacts, error) {
 	}
 	key, ok := pair.PrivateKey.(*rsa.PrivateKey)
 	if !ok {
-		return nil, fmt.Errorf("the CA's key is %T, cert-controller signs with *rsa.PrivateKey", pair.PrivateKey)
+		return nil, fmt.Errorf("the CA's key is a %T, but cert-controller signs with an *rsa.PrivateKey", pair.PrivateKey)
 	}
 	return &rotator.KeyPairArtifacts{Cert: pair.Leaf, Key: key, CertPEM: data[caCertKey], KeyPEM: data[caKeyKey]}, nil
 }
 
-// pair is a serving certificate with the CA that signed it.
+// pair is a serving certificate and the CA that signed it.
 type pair struct {
 	leaf *tls.Certificate
 	ca   []byte // DER
 }
 
-// readPair takes the pair out of a Secret's data.
+// readPair decodes the pair in a Secret's data.
 func readPair(data map[string][]byte) (*pair, error) {
 	leaf, err := tls.X509KeyPair(data[corev1.TLSCertKey], data[corev1.TLSPrivateKeyKey])
 	if err != nil {

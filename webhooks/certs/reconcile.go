@@ -23,82 +23,85 @@ import (
 )
 
 const (
-	// checkInterval is how often the times of the certificates are looked at; nothing is written by that alone.
+	// checkInterval is how often the validity of the certificates is checked. The check itself writes nothing.
 	checkInterval = time.Hour
 	fieldOwner    = client.FieldOwner("podtrail-cert-rotator")
 )
 
-var _ reconcile.Reconciler = &Keeper{}
+var _ reconcile.Reconciler = &Manager{}
 
-func (k *Keeper) register(mgr ctrl.Manager) error {
+func (m *Manager) register(mgr ctrl.Manager) error {
 	toSecret := handler.EnqueueRequestsFromMapFunc(func(context.Context, client.Object) []reconcile.Request {
-		return []reconcile.Request{{NamespacedName: k.options.Secret}}
+		return []reconcile.Request{{NamespacedName: m.options.Secret}}
 	})
 	everywhere, anyName := false, true
 	err := builder.ControllerManagedBy(mgr).Named("webhook-certs").
 		For(&corev1.Secret{}).
 		Watches(&admissionregistrationv1.MutatingWebhookConfiguration{}, toSecret).
 		Watches(&admissionregistrationv1.ValidatingWebhookConfiguration{}, toSecret).
-		// The name is for metrics only, and two managers may run in one test.
-		WithOptions(controller.Options{NeedLeaderElection: &everywhere, SkipNameValidation: &anyName}).
-		Complete(k)
+		// The name is used only for metrics, and two managers may run in one test.
+		// The priority queue can deadlock at its end: docs/decisions/0035-no-priority-queue.md.
+		WithOptions(controller.Options{
+			NeedLeaderElection: &everywhere, SkipNameValidation: &anyName, UsePriorityQueue: new(false),
+		}).
+		Complete(m)
 	if err != nil {
-		return fmt.Errorf("watching the Secret %s and the webhook configurations: %w", k.options.Secret, err)
+		return fmt.Errorf("watching the Secret %s and the webhook configurations: %w", m.options.Secret, err)
 	}
 	return nil
 }
 
-// Reconcile renews what is in the Secret, sees to it that the API server trusts it, and serves it.
-func (k *Keeper) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile.Result, error) {
+// Reconcile renews the content of the Secret, makes the API server trust it, and serves it.
+func (m *Manager) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile.Result, error) {
 	var secret corev1.Secret
-	if err := k.client.Get(ctx, k.options.Secret, &secret); err != nil {
-		return reconcile.Result{}, fmt.Errorf("reading the Secret %s (config/webhook has it, empty): %w", k.options.Secret, err)
+	if err := m.client.Get(ctx, m.options.Secret, &secret); err != nil {
+		return reconcile.Result{}, fmt.Errorf("reading the Secret %s, which config/webhook creates empty: %w", m.options.Secret, err)
 	}
-	if renewed, err := k.issuer.renew(secret.Data, k.clock.Now()); err != nil || renewed != nil {
-		return reconcile.Result{}, errors.Join(err, k.store(ctx, &secret, renewed))
+	if renewed, err := m.issuer.renew(secret.Data, m.clock.Now()); err != nil || renewed != nil {
+		return reconcile.Result{}, errors.Join(err, m.store(ctx, &secret, renewed))
 	}
 	next, err := readPair(secret.Data)
 	if err != nil {
-		return reconcile.Result{}, fmt.Errorf("the Secret %s: %w", k.options.Secret, err)
+		return reconcile.Result{}, fmt.Errorf("the Secret %s: %w", m.options.Secret, err)
 	}
-	bundles, err := k.trust(ctx, next.ca)
+	bundles, err := m.trust(ctx, next.ca)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	wait := k.offer(next, k.announce(next.ca, bundles))
-	k.trusted.Store(allContain(bundles, k.served.Load().ca))
+	wait := m.offer(next, m.announce(next.ca, bundles))
+	m.trusted.Store(allContain(bundles, m.served.Load().ca))
 	if wait > 0 {
 		return reconcile.Result{RequeueAfter: wait}, nil
 	}
 	return reconcile.Result{RequeueAfter: checkInterval}, nil
 }
 
-// store writes the Secret; the write's event brings the next pass. A replica that was quicker has done the same, and
-// its event comes as well.
-func (k *Keeper) store(ctx context.Context, secret *corev1.Secret, data map[string][]byte) error {
+// store writes the Secret. The event about the write causes the next pass. After a conflict, another replica has
+// written it, and the event about that write causes the next pass.
+func (m *Manager) store(ctx context.Context, secret *corev1.Secret, data map[string][]byte) error {
 	if data == nil {
 		return nil
 	}
 	secret.Data = data
-	if err := k.client.Update(ctx, secret, fieldOwner); err != nil && !apierrors.IsConflict(err) {
-		return fmt.Errorf("writing the Secret %s: %w", k.options.Secret, err)
+	if err := m.client.Update(ctx, secret, fieldOwner); err != nil && !apierrors.IsConflict(err) {
+		return fmt.Errorf("writing the Secret %s: %w", m.options.Secret, err)
 	} else if err == nil {
-		logf.FromContext(ctx).Info("Issued another certificate", "secret", k.options.Secret)
+		logf.FromContext(ctx).Info("Issued another certificate", "secret", m.options.Secret)
 	}
 	return nil
 }
 
-// announce returns since when all of the bundles have had the CA; now, if one of them has not.
-func (k *Keeper) announce(ca []byte, bundles [][]byte) time.Time {
-	now := k.clock.Now()
+// announce returns the time since which all bundles have had the CA, or now if one of them does not have it.
+func (m *Manager) announce(ca []byte, bundles [][]byte) time.Time {
+	now := m.clock.Now()
 	if !allContain(bundles, ca) {
-		k.announced.ca = nil
+		m.announced.ca = nil
 		return now
 	}
-	if !bytes.Equal(k.announced.ca, ca) {
-		k.announced.ca, k.announced.since = ca, now
+	if !bytes.Equal(m.announced.ca, ca) {
+		m.announced.ca, m.announced.since = ca, now
 	}
-	return k.announced.since
+	return m.announced.since
 }
 
 func allContain(bundles [][]byte, ca []byte) bool {
@@ -110,14 +113,14 @@ func allContain(bundles [][]byte, ca []byte) bool {
 	return true
 }
 
-// trust adds the CA to both configurations where it is missing and returns the bundles as they were before: what this
-// replica has just written, the API server may not have seen yet. A configuration that somebody has taken away, the way
-// out of config/webhook, calls nobody and needs nothing.
-func (k *Keeper) trust(ctx context.Context, ca []byte) (before [][]byte, err error) {
-	mutating := &admissionregistrationv1.MutatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: k.options.MutatingConfiguration}}
-	validating := &admissionregistrationv1.ValidatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: k.options.ValidatingConfiguration}}
+// trust adds the CA to both configurations where it is missing. It returns the bundles as they were before, because the
+// API server may not have seen this replica's write yet. It skips a configuration that does not exist: without it
+// nobody calls the webhooks. Deleting it is the documented way to switch them off.
+func (m *Manager) trust(ctx context.Context, ca []byte) (before [][]byte, err error) {
+	mutating := &admissionregistrationv1.MutatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: m.options.MutatingConfiguration}}
+	validating := &admissionregistrationv1.ValidatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: m.options.ValidatingConfiguration}}
 	for _, configuration := range []client.Object{mutating, validating} {
-		if err := k.client.Get(ctx, client.ObjectKeyFromObject(configuration), configuration); apierrors.IsNotFound(err) {
+		if err := m.client.Get(ctx, client.ObjectKeyFromObject(configuration), configuration); apierrors.IsNotFound(err) {
 			continue
 		} else if err != nil {
 			return nil, fmt.Errorf("reading the configuration %s: %w", configuration.GetName(), err)
@@ -125,15 +128,15 @@ func (k *Keeper) trust(ctx context.Context, ca []byte) (before [][]byte, err err
 		changed := false
 		for _, clientConfig := range clientConfigs(configuration) {
 			before = append(before, clientConfig.CABundle)
-			if want := bundle(clientConfig.CABundle, ca, k.clock.Now()); !bytes.Equal(want, clientConfig.CABundle) {
+			if want := bundle(clientConfig.CABundle, ca, m.clock.Now()); !bytes.Equal(want, clientConfig.CABundle) {
 				clientConfig.CABundle, changed = want, true
 			}
 		}
 		if !changed {
 			continue
 		}
-		// After a conflict the event of the other write brings the next pass.
-		if err := k.client.Update(ctx, configuration, fieldOwner); err != nil && !apierrors.IsConflict(err) {
+		// After a conflict, the event about the other write causes the next pass.
+		if err := m.client.Update(ctx, configuration, fieldOwner); err != nil && !apierrors.IsConflict(err) {
 			return nil, fmt.Errorf("writing the CA into the configuration %s: %w", configuration.GetName(), err)
 		}
 	}

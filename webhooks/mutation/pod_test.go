@@ -18,8 +18,7 @@ import (
 
 var testConfig = Config{SidecarImage: "registry.example/proxy:1", SchedulerName: "podtrail-scheduler", Version: "v1"}
 
-// podWith returns a Pod as admission sees it: with a port, the defaulted
-// scheduler, and whatever change makes of it.
+// podWith returns a Pod as admission sees it: with a port, the defaulted scheduler, and whatever change makes of it.
 func podWith(change ...func(*corev1.Pod)) *corev1.Pod {
 	pod := &corev1.Pod{Spec: corev1.PodSpec{
 		SchedulerName: corev1.DefaultSchedulerName,
@@ -143,22 +142,24 @@ func TestPod(t *testing.T) {
 			wantWarning: `podtrail added no sidecar: the Pod has a container named "podtrail-proxy" of its own`,
 		},
 		"a copied annotation without the sidecar": {
-			pod:  podWith(func(p *corev1.Pod) { p.Annotations = map[string]string{InjectedAnnotationKey: both, "other": "kept"} }),
+			pod: podWith(func(p *corev1.Pod) {
+				p.Annotations = map[string]string{podtrailv1alpha1.InjectedAnnotationKey: both, "other": "kept"}
+			}),
 			want: result{verdict.Mutated, "podtrail-scheduler", []string{"podtrail-proxy"}, both},
 		},
 		"a copied annotation claims a scheduler that the Pod did not get": {
 			pod: podWith(func(p *corev1.Pod) {
-				p.Annotations, p.Spec.SchedulerName = map[string]string{InjectedAnnotationKey: both}, "mine"
+				p.Annotations, p.Spec.SchedulerName = map[string]string{podtrailv1alpha1.InjectedAnnotationKey: both}, "mine"
 			}),
 			want: result{verdict.Mutated, "mine", []string{"podtrail-proxy"}, onlySidecar},
 		},
 		"an annotation that is not JSON": {
-			pod:  podWith(func(p *corev1.Pod) { p.Annotations = map[string]string{InjectedAnnotationKey: "true"} }),
+			pod:  podWith(func(p *corev1.Pod) { p.Annotations = map[string]string{podtrailv1alpha1.InjectedAnnotationKey: "true"} }),
 			want: result{verdict.Mutated, "podtrail-scheduler", []string{"podtrail-proxy"}, both},
 		},
 		"opted out by label": {
 			pod: podWith(func(p *corev1.Pod) {
-				p.Labels = map[string]string{podtrailv1alpha1.AdmissionLabelKey: AdmissionDisabled}
+				p.Labels = map[string]string{podtrailv1alpha1.AdmissionLabelKey: podtrailv1alpha1.AdmissionDisabled}
 			}),
 			want: untouched,
 		},
@@ -188,9 +189,9 @@ func TestPod(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			d := Pod(tc.pod, testConfig)
+			d := DecidePod(tc.pod, testConfig)
 			after := apply(t, tc.pod, d)
-			got := result{Outcome: d.Verdict.Outcome, Scheduler: after.Spec.SchedulerName, Annotation: after.Annotations[InjectedAnnotationKey]}
+			got := result{Outcome: d.Verdict.Outcome, Scheduler: after.Spec.SchedulerName, Annotation: after.Annotations[podtrailv1alpha1.InjectedAnnotationKey]}
 			for _, c := range after.Spec.InitContainers {
 				got.Init = append(got.Init, c.Name)
 			}
@@ -201,17 +202,17 @@ func TestPod(t *testing.T) {
 				t.Errorf("warnings are %q, want %q", warnings, tc.wantWarning)
 			}
 			if d.Verdict.Rule != verdict.PodDefaults || d.Verdict.Reason == "" {
-				t.Errorf("the verdict tells no rule or no reason: %+v", d.Verdict)
+				t.Errorf("the verdict lacks a rule or a reason: %+v", d.Verdict)
 			}
 			for key, value := range tc.pod.Annotations {
-				if key != InjectedAnnotationKey && after.Annotations[key] != value {
+				if key != podtrailv1alpha1.InjectedAnnotationKey && after.Annotations[key] != value {
 					t.Errorf("annotation %s is %q after, was %q", key, after.Annotations[key], value)
 				}
 			}
 			if len(d.Verdict.Changed) != len(d.Patches) {
 				t.Errorf("the verdict names the changes %v of %d patch operations", d.Verdict.Changed, len(d.Patches))
 			}
-			if again := Pod(after, testConfig); len(again.Patches) > 0 {
+			if again := DecidePod(after, testConfig); len(again.Patches) > 0 {
 				t.Errorf("a second pass patches again: %v", again.Patches)
 			}
 		})
@@ -222,11 +223,11 @@ func TestPod(t *testing.T) {
 // two passes; the second pass adds the sidecar and keeps what the record says.
 func TestReinvocationAfterAnotherWebhook(t *testing.T) {
 	pod := podWith(func(p *corev1.Pod) { p.Spec.Containers[0].Ports = nil })
-	after := apply(t, pod, Pod(pod, testConfig))
+	after := apply(t, pod, DecidePod(pod, testConfig))
 	after.Spec.Containers[0].Ports = []corev1.ContainerPort{{ContainerPort: 8080, Protocol: corev1.ProtocolTCP}}
-	final := apply(t, after, Pod(after, testConfig))
-	want := Record{Version: "v1", Sidecar: SidecarName, Port: SidecarPort, Target: 8080, SchedulerName: "podtrail-scheduler"}
-	if diff := cmp.Diff(want, readRecord(final)); diff != "" {
+	final := apply(t, after, DecidePod(after, testConfig))
+	want := Injected{Version: "v1", Sidecar: SidecarName, Port: SidecarPort, Target: 8080, SchedulerName: "podtrail-scheduler"}
+	if diff := cmp.Diff(want, readInjected(final)); diff != "" {
 		t.Errorf("record (-want +got):\n%s", diff)
 	}
 }

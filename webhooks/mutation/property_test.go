@@ -16,9 +16,8 @@ import (
 
 const generatedPods = 10_000
 
-// TestPodIsIdempotentAndDropsNothing decides about generated Pods, in JSON with
-// fields that no Go type knows. The patched Pod needs no second patch, and
-// taking the additions away yields the Pod as it was.
+// TestPodIsIdempotentAndDropsNothing decides about generated Pods, in JSON with fields that no Go type knows. The
+// patched Pod needs no second patch, and taking the additions away yields the Pod as it was.
 func TestPodIsIdempotentAndDropsNothing(t *testing.T) {
 	mutated := 0
 	for seed := range uint64(generatedPods) {
@@ -27,9 +26,9 @@ func TestPodIsIdempotentAndDropsNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		first := Pod(typed(t, raw), testConfig)
+		first := DecidePod(typed(t, raw), testConfig)
 		after := applyRaw(t, raw, first)
-		if again := Pod(typed(t, after), testConfig); len(again.Patches) > 0 {
+		if again := DecidePod(typed(t, after), testConfig); len(again.Patches) > 0 {
 			t.Fatalf("seed %d: the second pass patches %v\nfirst: %v\nPod: %s", seed, again.Patches, first.Patches, raw)
 		}
 		var got map[string]any
@@ -68,8 +67,8 @@ func generic(t *testing.T, raw []byte) map[string]any {
 
 // mayChange are the fields that the webhook is there to change.
 var mayChange = map[string]bool{
-	"/spec/schedulerName":                            true,
-	"/metadata/annotations/" + InjectedAnnotationKey: true,
+	"/spec/schedulerName": true,
+	"/metadata/annotations/" + podtrailv1alpha1.InjectedAnnotationKey: true,
 }
 
 // missing lists the paths of before whose value is absent from after or differs.
@@ -138,7 +137,7 @@ func randomPod(r *rand.Rand) map[string]any {
 			annotations["a/b~c"] = "kept"
 		}
 		if chance(30) {
-			annotations[InjectedAnnotationKey] = pick("", "true", `{"sidecar":"podtrail-proxy"}`, `{"version":7}`)
+			annotations[podtrailv1alpha1.InjectedAnnotationKey] = pick("", "true", `{"sidecar":"podtrail-proxy"}`, `{"version":7}`)
 		}
 		metadata["annotations"] = annotations
 	}

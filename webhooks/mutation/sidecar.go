@@ -13,11 +13,10 @@ import (
 const (
 	// SidecarName is the name of the injected container and of its port.
 	SidecarName = "podtrail-proxy"
-	// SidecarPort is where the proxy listens; a Service reaches it by the port's
-	// name. It keeps clear of the ports 15000 to 15090 that Istio's sidecar uses.
+	// SidecarPort is where the proxy listens. A Service reaches it by the port's name. It is outside the range 15000 to
+	// 15090 that Istio's sidecar uses.
 	SidecarPort int32 = 15180
-	// HealthPath answers once the proxy listens, whatever the app does: the
-	// app's health is the business of the app's own probes.
+	// HealthPath answers once the proxy listens, whatever the state of the app, which has probes of its own.
 	HealthPath = "/podtrail/healthz"
 
 	sidecarUser   int64 = 65532
@@ -25,7 +24,7 @@ const (
 	sidecarMemory       = "48Mi"
 )
 
-// sidecarPlan says whether a sidecar is added; container is nil if not.
+// sidecarPlan is the decision about the sidecar. container is nil if none is added.
 type sidecarPlan struct {
 	container *corev1.Container
 	target    int32
@@ -33,9 +32,9 @@ type sidecarPlan struct {
 	warning   string
 }
 
-func planSidecar(pod *corev1.Pod, cfg Config) sidecarPlan {
+func planSidecar(pod *corev1.Pod, injected Injected, cfg Config) sidecarPlan {
 	if hasContainer(pod, SidecarName) {
-		if readRecord(pod).Sidecar == SidecarName {
+		if injected.Sidecar == SidecarName {
 			return sidecarPlan{reason: "the sidecar is there already"}
 		}
 		return declined("the Pod has a container named %q of its own", SidecarName)
@@ -95,10 +94,9 @@ func usesPort(pod *corev1.Pod, port int32) bool {
 	return false
 }
 
-// sidecar builds a native sidecar: an init container with restartPolicy Always,
-// which starts before the app, ends after it, and does not keep a Job from
-// finishing. It satisfies Pod Security "restricted" whatever the Pod's own
-// security context says.
+// sidecar returns a native sidecar: an init container with restartPolicy Always, which starts before the app, ends
+// after it and does not keep a Job from finishing. It satisfies Pod Security "restricted" whatever the Pod's security
+// context is.
 func sidecar(pod *corev1.Pod, target int32, image string) *corev1.Container {
 	return &corev1.Container{
 		Name:                     SidecarName,
@@ -137,11 +135,9 @@ func probe(periodSeconds, failureThreshold int32) *corev1.Probe {
 	}
 }
 
-// sidecarResources makes requests equal limits, so that a Pod of QoS class
-// Guaranteed stays one. Where the Pod has resources of its own (Pod-level
-// resources), the sidecar lives on those: a request of its own could exceed
-// the Pod's and make the API server refuse the Pod (validatePodResourceConsistency
-// in k8s.io/kubernetes/pkg/apis/core/validation/validation.go).
+// sidecarResources returns requests equal to limits, so that a Pod of QoS class Guaranteed keeps it. In a Pod with
+// Pod-level resources the sidecar uses those: a request of its own could exceed the Pod's, and the API server would
+// refuse the Pod (validatePodResourceConsistency in k8s.io/kubernetes/pkg/apis/core/validation/validation.go).
 func sidecarResources(podLevel *corev1.ResourceRequirements) corev1.ResourceRequirements {
 	own := corev1.ResourceRequirements{Requests: corev1.ResourceList{}, Limits: corev1.ResourceList{}}
 	for name, amount := range map[corev1.ResourceName]string{corev1.ResourceCPU: sidecarCPU, corev1.ResourceMemory: sidecarMemory} {
@@ -149,7 +145,7 @@ func sidecarResources(podLevel *corev1.ResourceRequirements) corev1.ResourceRequ
 		switch {
 		case limited:
 		case requested:
-			// Without this zero the API server would copy the limit into the request.
+			// Without this zero, the API server would copy the limit into the request.
 			own.Requests[name] = resource.MustParse("0")
 			own.Limits[name] = resource.MustParse(amount)
 		default:

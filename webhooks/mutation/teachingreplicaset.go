@@ -10,10 +10,9 @@ import (
 	"podtrail.dev/podtrail/webhooks/verdict"
 )
 
-// TeachingReplicaSet writes down the one restart policy that its Pods can have,
-// as defaulting does for a built-in ReplicaSet. The CRD's schema can't: the
-// template's type is Kubernetes' own and carries no default there.
-func TeachingReplicaSet(trs *podtrailv1alpha1.TeachingReplicaSet) Decision {
+// DecideTeachingReplicaSet sets the only restart policy that its Pods can have, as defaulting does for a built-in
+// ReplicaSet. The CRD's schema cannot do this: the template's type is Kubernetes' own and has no default there.
+func DecideTeachingReplicaSet(trs *podtrailv1alpha1.TeachingReplicaSet) Decision {
 	d := Decision{Verdict: verdict.Verdict{Rule: verdict.TeachingReplicaSetDefaults, Outcome: verdict.Unchanged, Reason: "nothing was left to default"}}
 	spec := &trs.Spec.Template.Spec
 	if spec.RestartPolicy == "" && len(spec.Containers) > 0 {

@@ -16,8 +16,7 @@ func validateAppContainer(c *corev1.Container, seen, volumes sets.Set[string], p
 	return append(validateContainer(c, seen, volumes, path), validateProbes(c, path)...)
 }
 
-// validateInitContainer mirrors validateInitContainers: only a native sidecar
-// runs long enough to be probed.
+// validateInitContainer mirrors validateInitContainers: only a native sidecar runs long enough to be probed.
 func validateInitContainer(c *corev1.Container, seen, volumes sets.Set[string], path *field.Path) field.ErrorList {
 	errs := validateContainer(c, seen, volumes, path)
 	if initKind(c) == kindSidecar {
@@ -162,7 +161,7 @@ func validateSecurityContext(sc *corev1.SecurityContext, path *field.Path) field
 
 func isTrue(b *bool) bool { return b != nil && *b }
 
-// validateResources looks at the requests and limits of every resource.
+// validateResources checks the requests and limits of every resource.
 func validateResources(r corev1.ResourceRequirements, path *field.Path) field.ErrorList {
 	errs := validateAmounts(r.Limits, path.Child("limits"))
 	errs = append(errs, validateAmounts(r.Requests, path.Child("requests"))...)
@@ -190,14 +189,14 @@ func validateAmounts(amounts corev1.ResourceList, path *field.Path) field.ErrorL
 	return errs
 }
 
-// canOvercommit mirrors IsOvercommitAllowed in k8s.io/kubernetes/pkg/apis/core/v1/helper:
-// devices and huge pages are given whole or not at all.
+// canOvercommit reports whether a request may be below the limit. Mirrors IsOvercommitAllowed in
+// k8s.io/kubernetes/pkg/apis/core/v1/helper: devices and huge pages cannot be overcommitted.
 func canOvercommit(name corev1.ResourceName) bool {
 	native := !strings.Contains(string(name), "/") || strings.Contains(string(name), corev1.ResourceDefaultNamespacePrefix)
 	return native && !strings.HasPrefix(string(name), corev1.ResourceHugePagesPrefix)
 }
 
-// jsonName returns the name under which a struct's field is written.
+// jsonName returns a struct field's name in JSON.
 func jsonName(f reflect.StructField) string {
 	name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 	return name

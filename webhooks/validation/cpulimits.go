@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package validation decides what the validating webhook allows. It is pure:
-// no client, no clock.
+// Package validation decides what the validating webhooks allow. It is pure: it has no client and no clock.
 package validation
 
 import (
@@ -12,36 +11,34 @@ import (
 	"podtrail.dev/podtrail/webhooks/verdict"
 )
 
-// Decision is what the webhook answers.
+// Decision is the webhook's answer.
 type Decision struct {
 	Verdict verdict.Verdict
 	// Message is shown to the client when the request is denied.
 	Message string
-	// Warnings are shown to the client in any case.
+	// Warnings are shown to the client, whether the request is denied or not.
 	Warnings []string
 }
 
 // Denied reports whether the request is refused.
 func (d Decision) Denied() bool { return d.Verdict.Outcome == verdict.Denied }
 
-// PodRequest is one write of a Pod, or of its ephemeral containers or resources.
+// PodRequest is a request to write a Pod, or its ephemeral containers or resources.
 type PodRequest struct {
-	// Pod as it would be stored.
+	// Pod is the Pod as it would be stored.
 	Pod *corev1.Pod
-	// Old is the stored Pod; nil on create.
+	// Old is the stored Pod, nil on create.
 	Old *corev1.Pod
-	// ByNode is true if a kubelet asks. Only kubelets make mirror Pods: the
-	// annotation alone exempts nobody, anyone can write one.
+	// ByNode is true if a kubelet sent the request. Only kubelets create mirror Pods. The annotation by itself exempts no
+	// Pod, because anyone can set it.
 	ByNode bool
 }
 
-// PodCPULimits demands a CPU limit for every container of a Pod. An update is
-// refused only for what it makes worse: a Pod that came before its namespace
-// opted in can still be labelled, patched and finalized.
+// PodCPULimits requires a CPU limit for every container of a Pod. It denies an update only for what the update makes
+// worse: a Pod that was created before its namespace opted in can still be labelled, patched and finalized.
 //
-// A limit of zero counts as none, as the kubelet sees it (MilliCPUToQuota in
-// k8s.io/kubernetes/pkg/kubelet/cm/helpers_linux.go). A limit on the Pod itself
-// covers all its containers.
+// A limit of zero counts as none, as for the kubelet (MilliCPUToQuota in
+// k8s.io/kubernetes/pkg/kubelet/cm/helpers_linux.go). A limit on the Pod itself covers all of its containers.
 func PodCPULimits(r PodRequest) Decision {
 	if _, mirror := r.Pod.Annotations[corev1.MirrorPodAnnotationKey]; mirror && r.ByNode {
 		return decide(verdict.Exempt, "a kubelet reports a static Pod that it runs already")
@@ -74,7 +71,7 @@ func decide(outcome verdict.Outcome, reason string) Decision {
 	return Decision{Verdict: verdict.Verdict{Rule: verdict.CPULimits, Outcome: outcome, Reason: reason}}
 }
 
-// container names one container of a Pod; comparable.
+// container identifies one container of a Pod. It is comparable.
 type container struct {
 	kind, name string
 }
@@ -88,13 +85,11 @@ const (
 
 func (c container) String() string { return fmt.Sprintf("%s %q", c.kind, c.name) }
 
-// unlimited lists the containers whose CPU use nothing bounds, in the order
-// init, app, ephemeral.
+// unlimited returns the containers whose CPU use has no bound, in the order init, app, ephemeral.
 //
-// Kubernetes allows an ephemeral container no resources of its own. What bounds
-// it is the Pod's cgroup, and the kubelet gives that a quota only if the Pod has
-// a CPU limit or each of its other containers has one (ResourceConfigForPod in
-// k8s.io/kubernetes/pkg/kubelet/cm/helpers_linux.go).
+// Kubernetes does not allow ephemeral containers to have resources. They are bounded by the Pod's cgroup, and the
+// kubelet sets a quota there only if the Pod has a CPU limit or each of its other containers has one
+// (ResourceConfigForPod in k8s.io/kubernetes/pkg/kubelet/cm/helpers_linux.go).
 func unlimited(pod *corev1.Pod) []container {
 	if r := pod.Spec.Resources; r != nil && hasCPULimit(*r) {
 		return nil
@@ -131,7 +126,7 @@ func hasCPULimit(r corev1.ResourceRequirements) bool {
 	return limit.Sign() > 0
 }
 
-// covered says what the rule found in a Pod that satisfies it.
+// covered describes how a Pod satisfies the rule.
 func covered(pod *corev1.Pod) string {
 	if r := pod.Spec.Resources; r != nil && hasCPULimit(*r) {
 		return "the Pod itself has a CPU limit of " + r.Limits.Cpu().String()

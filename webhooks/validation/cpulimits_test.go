@@ -116,7 +116,7 @@ func TestPodCPULimits(t *testing.T) {
 		"an ephemeral container that nothing bounds": {
 			PodRequest{Pod: pod("", ephemeral), Old: pod("")},
 			denied(`rule cpu-limits: nothing bounds the CPU of ephemeral container "debug": Kubernetes gives it no limit of its own, ` +
-				`and the Pod's cgroup has none because of container "app". Make the Pod anew with this under the resources of each:` + addOne),
+				`and the Pod's cgroup has none because of container "app". Recreate the Pod with this under the resources of each:` + addOne),
 		},
 		"an ephemeral container from before the rule": {PodRequest{Pod: pod("", ephemeral, labelled), Old: pod("", ephemeral)}, allowed},
 	}
@@ -127,7 +127,7 @@ func TestPodCPULimits(t *testing.T) {
 				t.Errorf("decision (-want +got):\n%s", diff)
 			}
 			if d.Verdict.Rule != verdict.CPULimits || d.Verdict.Reason == "" {
-				t.Errorf("the verdict tells no rule or no reason: %+v", d.Verdict)
+				t.Errorf("the verdict lacks a rule or a reason: %+v", d.Verdict)
 			}
 		})
 	}

@@ -9,18 +9,17 @@ import (
 	"podtrail.dev/podtrail/webhooks/verdict"
 )
 
-// exampleLimit is what the message suggests: enough for a small web server.
+// exampleLimit is the limit that the message suggests. It is enough for a small web server.
 const exampleLimit = "    limits: {cpu: 100m}"
 
-// refusal tells which containers the request leaves without a CPU limit and
-// which lines to add. all holds every container without a limit, also those
-// that the request does not change.
+// refusal returns the message that names the containers without a CPU limit and the lines to add. worse holds the
+// containers that the request leaves without a limit, all also those that the request does not change.
 func refusal(worse, all []container) string {
 	ephemeral, own := split(worse)
 	if len(own) == 0 {
 		_, others := split(all)
 		return fmt.Sprintf("rule %s: nothing bounds the CPU of %s: Kubernetes gives it no limit of its own, "+
-			"and the Pod's cgroup has none because of %s. Make the Pod anew with this under the resources of each:\n%s",
+			"and the Pod's cgroup has none because of %s. Recreate the Pod with this under the resources of each:\n%s",
 			verdict.CPULimits, names(ephemeral), names(others), exampleLimit)
 	}
 	if len(own) == 1 {

@@ -13,8 +13,8 @@ func validateProbes(c *corev1.Container, path *field.Path) field.ErrorList {
 	return append(errs, validateProbe(c.ReadinessProbe, false, path.Child("readinessProbe"))...)
 }
 
-// validateProbe mirrors validateProbe and validateLivenessProbe. once is true
-// where one success must be enough.
+// validateProbe mirrors validateProbe and validateLivenessProbe. once is true if the probe must have a successThreshold
+// of 1.
 func validateProbe(p *corev1.Probe, once bool, path *field.Path) field.ErrorList {
 	if p == nil {
 		return nil

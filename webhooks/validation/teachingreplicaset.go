@@ -17,31 +17,28 @@ import (
 	"podtrail.dev/podtrail/webhooks/verdict"
 )
 
-// maxOverlapWarnings bounds what one answer says about other objects.
+// maxOverlapWarnings bounds the warnings about other objects in one answer.
 const maxOverlapWarnings = 3
 
-// TeachingReplicaSetRequest is one write of a TeachingReplicaSet.
+// TeachingReplicaSetRequest is a request to write a TeachingReplicaSet.
 type TeachingReplicaSetRequest struct {
-	// Object as it would be stored.
+	// Object is the object as it would be stored.
 	Object *podtrailv1alpha1.TeachingReplicaSet
-	// Old is the stored object; nil on create.
+	// Old is the stored object, nil on create.
 	Old *podtrailv1alpha1.TeachingReplicaSet
-	// Others are the TeachingReplicaSets of the namespace, the written one
-	// among them or not; nil if they are not known.
+	// Others holds the TeachingReplicaSets of the namespace, with or without Object; nil if they are not known.
 	Others []podtrailv1alpha1.TeachingReplicaSet
 }
 
-// TeachingReplicaSet checks what CEL in the CRD can't: whether the API server
-// would accept the Pods that the template makes, and whether the selector is one
-// that can be parsed. Without this the mistake appears later, as a
+// DecideTeachingReplicaSet checks what CEL in the CRD cannot: whether the API server would accept the Pods made from
+// the template, and whether the selector can be parsed. Without this check a mistake shows up later, as a
 // ReplicaFailure condition or as an error in the controller's log.
 //
-// What the CRD's CEL says is not said again here: the selector is immutable and
-// matches the template's labels. The API server checks that before it asks a
-// validating webhook, in every namespace, with and without this one.
+// It does not repeat what CEL in the CRD checks: that the selector is immutable and matches the template's labels. The
+// API server checks that before it calls validating webhooks, in every namespace, with and without this webhook.
 //
-// The warnings are for what works and yet surprises.
-func TeachingReplicaSet(r TeachingReplicaSetRequest) Decision {
+// The warnings are about what works but may surprise.
+func DecideTeachingReplicaSet(r TeachingReplicaSetRequest) Decision {
 	v := verdict.Verdict{Rule: verdict.TeachingReplicaSetTemplate, Outcome: verdict.Allowed}
 	if r.Old != nil && equality.Semantic.DeepEqual(r.Object.Spec.Template, r.Old.Spec.Template) {
 		v.Reason = "the update leaves the template as it is"
@@ -79,9 +76,9 @@ func teachingReplicaSetWarnings(r TeachingReplicaSetRequest) []string {
 	return append(warnings, overlapWarnings(r)...)
 }
 
-// overlapWarnings names the objects of which one selects the Pods that the
-// other makes. The Pods keep their owner, but one that loses it can be adopted
-// by either, and autoscalers and disruption budgets that use the selector count both.
+// overlapWarnings names the objects that select this object's Pods, or whose Pods this object selects. The Pods keep
+// their owners, but a Pod that loses its owner can be adopted by either, and autoscalers and disruption budgets that
+// use the selector count the Pods of both.
 func overlapWarnings(r TeachingReplicaSetRequest) []string {
 	var names []string
 	for i := range r.Others {
@@ -106,7 +103,7 @@ func overlapWarnings(r TeachingReplicaSetRequest) []string {
 func selectsPodsOf(selecting, making *podtrailv1alpha1.TeachingReplicaSet) bool {
 	selector, err := metav1.LabelSelectorAsSelector(&selecting.Spec.Selector)
 	if err != nil || selector.Empty() {
-		return false // it selects nothing; the controller says so
+		return false // it selects nothing; the controller reports that
 	}
 	return selector.Matches(labels.Set(making.Spec.Template.Labels))
 }

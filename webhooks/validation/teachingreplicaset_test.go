@@ -95,7 +95,7 @@ func TestTeachingReplicaSet(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			d := TeachingReplicaSet(TeachingReplicaSetRequest{Object: tc.trs, Old: tc.old})
+			d := DecideTeachingReplicaSet(TeachingReplicaSetRequest{Object: tc.trs, Old: tc.old})
 			want := verdict.Allowed
 			if len(tc.wantErrors) > 0 {
 				want = verdict.Denied
@@ -172,7 +172,7 @@ func TestOverlappingSelectors(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			d := TeachingReplicaSet(TeachingReplicaSetRequest{Object: &object, Old: tc.old, Others: tc.others})
+			d := DecideTeachingReplicaSet(TeachingReplicaSetRequest{Object: &object, Old: tc.old, Others: tc.others})
 			if d.Denied() {
 				t.Errorf("denied: %s", d.Message)
 			}
@@ -191,7 +191,7 @@ func TestOverlappingSelectors(t *testing.T) {
 func TestSelectorThatCannotBeParsed(t *testing.T) {
 	s := trs()
 	s.Spec.Selector.MatchExpressions = []metav1.LabelSelectorRequirement{{Key: "a b", Operator: metav1.LabelSelectorOpDoesNotExist}}
-	d := TeachingReplicaSet(TeachingReplicaSetRequest{Object: s})
+	d := DecideTeachingReplicaSet(TeachingReplicaSetRequest{Object: s})
 	if want := `spec.selector.matchExpressions[0].key: Invalid value: "a b"`; !d.Denied() || !strings.Contains(d.Message, want) {
 		t.Errorf("outcome is %s, want a refusal with %q:\n%s", d.Verdict.Outcome, want, d.Message)
 	}

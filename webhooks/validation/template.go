@@ -13,12 +13,11 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// validateTemplate checks what people get wrong, not all of ValidatePodSpec in
-// k8s.io/kubernetes/pkg/apis/core/validation/validation.go: a template that
-// passes here can still be refused there. What is refused here is refused there,
-// for the same field; test/admission asks a real API server.
+// validateTemplate checks common mistakes, not everything that ValidatePodSpec in
+// k8s.io/kubernetes/pkg/apis/core/validation/validation.go checks: the API server can still refuse a template that
+// passes here. What is refused here, it refuses for the same field; test/admission compares both.
 //
-// A field that was left out counts as what the API server would default it to.
+// An absent field counts as its default.
 func validateTemplate(t *corev1.PodTemplateSpec, path *field.Path) field.ErrorList {
 	errs := metav1validation.ValidateLabels(t.Labels, path.Child("metadata", "labels"))
 	errs = append(errs, apivalidation.ValidateAnnotations(t.Annotations, path.Child("metadata", "annotations"))...)
@@ -33,8 +32,7 @@ func validatePodSpec(s *corev1.PodSpec, path *field.Path) field.ErrorList {
 	if len(s.EphemeralContainers) > 0 {
 		errs = append(errs, field.Forbidden(path.Child("ephemeralContainers"), "only a running Pod can be given ephemeral containers"))
 	}
-	// App containers first, as upstream does: the second of two that share a name
-	// is then the init container.
+	// App containers first, as upstream does: if an app and an init container share a name, the error is about the latter.
 	seen := sets.New[string]()
 	for i := range s.Containers {
 		errs = append(errs, validateAppContainer(&s.Containers[i], seen, volumes, path.Child("containers").Index(i))...)
@@ -60,8 +58,7 @@ func validateVolumes(volumes []corev1.Volume, path *field.Path) (sets.Set[string
 	return names, errs
 }
 
-// setPointers lists the JSON names of a struct's fields that are not nil, in
-// the order of the struct.
+// setPointers returns the JSON names of a struct's pointer fields that are not nil, in the order of the struct.
 func setPointers(of any) []string {
 	var names []string
 	v := reflect.ValueOf(of)
@@ -73,7 +70,7 @@ func setPointers(of any) []string {
 	return names
 }
 
-// validateHostPorts: with the node's network a port can't be mapped to another.
+// validateHostPorts checks that host ports equal container ports: in the node's network there is no mapping.
 func validateHostPorts(s *corev1.PodSpec, path *field.Path) field.ErrorList {
 	if !s.HostNetwork {
 		return nil
@@ -90,7 +87,7 @@ func validateHostPorts(s *corev1.PodSpec, path *field.Path) field.ErrorList {
 	return errs
 }
 
-// validatePodNames checks the Pod's own fields that name something.
+// validatePodNames checks the fields of the Pod that are names.
 func validatePodNames(s *corev1.PodSpec, path *field.Path) field.ErrorList {
 	errs := metav1validation.ValidateLabels(s.NodeSelector, path.Child("nodeSelector"))
 	switch s.DNSPolicy {
@@ -119,7 +116,7 @@ func validatePodNames(s *corev1.PodSpec, path *field.Path) field.ErrorList {
 	return errs
 }
 
-// validateUniqueName demands a DNS label that no sibling has, and notes it in seen.
+// validateUniqueName requires a DNS label that is not in seen, and adds it to seen.
 func validateUniqueName(name string, seen sets.Set[string], path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	if name == "" {

@@ -1,19 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package verdict is the vocabulary in which the webhooks tell what they
-// decided. Every admission response carries one Verdict as auditAnnotations;
-// the API server writes them into the audit event as WEBHOOK-NAME/KEY.
+// Package verdict is the vocabulary of the webhooks' decisions. Every admission response carries one Verdict as
+// auditAnnotations, which the API server writes into the audit event as WEBHOOK-NAME/KEY.
 package verdict
 
 import "strings"
 
-// Keys of the audit annotations, without the webhook's name that the API
-// server puts before them.
+// Keys of the audit annotations, without the webhook's name, which the API server prepends.
 const (
 	RuleKey    = "rule"
 	OutcomeKey = "outcome"
 	ReasonKey  = "reason"
-	// ChangedKey is there only if the response carries a patch.
+	// ChangedKey is set only if the response carries a patch.
 	ChangedKey = "changed"
 )
 
@@ -24,15 +22,15 @@ type Rule string
 const (
 	// PodDefaults adds the sidecar and sets the scheduler's name.
 	PodDefaults Rule = "pod-defaults"
-	// CPULimits demands a CPU limit for every container.
+	// CPULimits requires a CPU limit for every container.
 	CPULimits Rule = "cpu-limits"
-	// TeachingReplicaSetDefaults completes a TeachingReplicaSet.
+	// TeachingReplicaSetDefaults sets the defaults of a TeachingReplicaSet.
 	TeachingReplicaSetDefaults Rule = "trs-defaults"
 	// TeachingReplicaSetTemplate checks the Pod template before Pods are made from it.
 	TeachingReplicaSetTemplate Rule = "trs-template"
 )
 
-// Outcome says what a rule did to a request.
+// Outcome is what a rule did to a request.
 type Outcome string
 
 // The outcomes.
@@ -43,7 +41,7 @@ const (
 	Denied Outcome = "denied"
 	// Mutated: the response carries a patch.
 	Mutated Outcome = "mutated"
-	// Unchanged: nothing was left to do.
+	// Unchanged: there was nothing to do.
 	Unchanged Outcome = "unchanged"
 	// Exempt: the rule does not apply to this request.
 	Exempt Outcome = "exempt"
@@ -57,8 +55,8 @@ type Verdict struct {
 	Outcome Outcome
 	// Reason is one sentence for people, without a period.
 	Reason string
-	// Changed names the fields that the patch sets, one for each operation of it,
-	// list entries by their name: spec.initContainers[podtrail-proxy].
+	// Changed names the fields that the patch sets, one for each of its operations. List entries are named by their key:
+	// spec.initContainers[podtrail-proxy].
 	Changed []string
 }
 

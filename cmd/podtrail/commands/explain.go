@@ -148,19 +148,22 @@ var holds = map[replicas.Hold]string{
 
 // printExplanation prints the plan, then the Pods: those that would go first first, then the others by name.
 func printExplanation(out io.Writer, seen *replicas.Observation) error {
-	claims := replicas.Claim(seen)
-	active := slices.Concat(claims[replicas.Counted], claims[replicas.Adopt])
+	claims := replicas.ClaimPods(seen)
+	active := slices.Concat(claims.Active, claims.Adopt)
 	plan := replicas.MakePlan(seen, active)
 	// A tabwriter passes on an error of its output when it is flushed.
 	w := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
 	_, _ = fmt.Fprintf(w, "%s/%s wants %d and has %d.\n%s\n", seen.Owner.Namespace, seen.Owner.Name, plan.Desired, plan.Current, decisionWords(plan))
-	if len(seen.Pods) > len(claims[replicas.Ignored]) {
+	if len(seen.Pods) > len(claims.Ignored) {
 		_, _ = fmt.Fprintln(w, "\nPOD\tVERDICT\tGOES\tBEFORE THE NEXT BECAUSE")
 	}
-	verdicts := map[string]replicas.Verdict{}
-	for verdict, pods := range claims {
+	lists := map[string]string{}
+	for name, pods := range map[string][]*corev1.Pod{
+		"Active": claims.Active, "Adopt": claims.Adopt, "Release": claims.Release,
+		"Terminating": claims.Terminating, "Finished": claims.Finished,
+	} {
 		for _, pod := range pods {
-			verdicts[pod.Name] = verdict
+			lists[pod.Name] = name
 		}
 	}
 	for i, deletion := range replicas.DeletionOrder(active, seen.Related, seen.Now) {
@@ -168,12 +171,12 @@ func printExplanation(out io.Writer, seen *replicas.Observation) error {
 		if i < len(plan.Delete) {
 			when = "now"
 		}
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", deletion.Pod.Name, verdicts[deletion.Pod.Name], when, cmp.Or(string(deletion.Rule), "-"))
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", deletion.Pod.Name, lists[deletion.Pod.Name], when, cmp.Or(deletion.Rule.String(), "-"))
 	}
-	others := slices.Concat(claims[replicas.Release], claims[replicas.Terminating], claims[replicas.Finished])
+	others := slices.Concat(claims.Release, claims.Terminating, claims.Finished)
 	slices.SortFunc(others, func(a, b *corev1.Pod) int { return cmp.Compare(a.Name, b.Name) })
 	for _, pod := range others {
-		_, _ = fmt.Fprintf(w, "%s\t%s\t-\t-\n", pod.Name, verdicts[pod.Name])
+		_, _ = fmt.Fprintf(w, "%s\t%s\t-\t-\n", pod.Name, lists[pod.Name])
 	}
 	if err := w.Flush(); err != nil {
 		return fmt.Errorf("print: %w", err)

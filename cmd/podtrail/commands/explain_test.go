@@ -52,10 +52,10 @@ It creates 3: ` + strings.Join([]string{slot(0), slot(1), slot(2)}, ", ") + `.
 It deletes 1: waiting.
 
 POD        VERDICT    GOES   BEFORE THE NEXT BECAUSE
-waiting    Counted    now    not assigned to a node
-starting   Counted    no     earlier phase (Pending, Unknown, Running)
+waiting    Active     now    not assigned to a node
+starting   Active     no     earlier phase (Pending, Unknown, Running)
 orphan     Adopt      no     not ready
-ready      Counted    no     -
+ready      Active     no     -
 failed     Finished   -      -
 moved      Release    -      -
 `,
@@ -67,7 +67,7 @@ moved      Release    -      -
 It does nothing: spec.paused is set.
 
 POD   VERDICT   GOES   BEFORE THE NEXT BECAUSE
-one   Counted   no     -
+one   Active    no     -
 `,
 		},
 		"as it should be": {

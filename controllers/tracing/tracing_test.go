@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package records
+package tracing
 
 import (
 	"context"
@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"go.opentelemetry.io/otel/attribute"
 	"k8s.io/apimachinery/pkg/types"
+	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"podtrail.dev/podtrail/telemetry/buffer"
@@ -28,8 +29,8 @@ var (
 	web     = types.NamespacedName{Namespace: "ns", Name: "web"}
 )
 
-// newTestRecorder returns a recorder and a function that returns what it has recorded.
-func newTestRecorder(t *testing.T) (*Recorder, *clocktesting.FakePassiveClock, func() []spans.Tree) {
+// newTestTracer returns a Tracer, its clock, and a function that returns the spans made so far.
+func newTestTracer(t *testing.T) (*Tracer, *clocktesting.FakePassiveClock, func() []spans.Tree) {
 	t.Helper()
 	keeper := spans.NewKeeper("test", 1<<20)
 	provider, err := spans.New(t.Context(), spans.Options{Keep: keeper})
@@ -55,19 +56,19 @@ func at(seconds int) time.Time { return testNow.Add(time.Duration(seconds) * tim
 // ignoreIDs leaves out what is new in every run.
 var ignoreIDs = cmpopts.IgnoreFields(spans.Tree{}, "TraceID", "SpanID")
 
-// TestPassIsASpan checks that a pass tells of all triggers that were merged into it, of what was noted and how it ended.
+// TestPassIsASpan checks that the span of a pass has all triggers that were merged into it, the notes and the result.
 func TestPassIsASpan(t *testing.T) {
-	recorder, clock, recorded := newTestRecorder(t)
+	tracer, clock, recorded := newTestTracer(t)
 	for i := range maxTriggers + 3 {
-		recorder.Trigger(web, func() Trigger { return Trigger{Event: "Added", Kind: "Pod", Name: fmt.Sprint(i)} })
+		tracer.Trigger(web, func() Trigger { return Trigger{Event: "Added", Kind: "Pod", Name: fmt.Sprint(i)} })
 	}
 	clock.SetTime(at(2))
-	_, pass := recorder.Start(t.Context(), web)
-	recorder.Trigger(web, func() Trigger { return Trigger{Event: "Deleted", Kind: "Pod", Name: "x", ResourceVersion: "7"} })
+	_, pass := tracer.Start(t.Context(), web)
+	tracer.Trigger(web, func() Trigger { return Trigger{Event: "Deleted", Kind: "Pod", Name: "x", ResourceVersion: "7"} })
 	pass.Note(func() []attribute.KeyValue { return []attribute.KeyValue{attribute.Int(names.PlanDesired, 1)} })
 	clock.SetTime(at(5))
 	pass.End(errors.New("refused"), time.Minute)
-	_, next := recorder.Start(t.Context(), web)
+	_, next := tracer.Start(t.Context(), web)
 	next.End(nil, 0)
 
 	got := recorded()
@@ -97,17 +98,18 @@ func TestPassIsASpan(t *testing.T) {
 	if diff := cmp.Diff(want, got, ignoreIDs); diff != "" {
 		t.Errorf("Records differ (-want +got):\n%s", diff)
 	}
-	if len(recorder.triggers) != 0 {
-		t.Errorf("Triggers of %d objects are kept after their passes", len(recorder.triggers))
+	if len(tracer.triggers) != 0 {
+		t.Errorf("Triggers of %d objects are kept after their passes", len(tracer.triggers))
 	}
 }
 
-// TestRequestsAreSpansOfTheirPass checks that each request of a pass gets an Audit-ID of its own and says how it ended.
+// TestRequestsAreSpansOfTheirPass checks that each request of a pass gets an Audit-ID of its own, and a span with its
+// result.
 func TestRequestsAreSpansOfTheirPass(t *testing.T) {
-	recorder, _, recorded := newTestRecorder(t)
+	tracer, _, recorded := newTestTracer(t)
 	var sent []string
 	transport := Transport(roundTripper(func(req *http.Request) (*http.Response, error) {
-		sent = append(sent, req.Header.Get(auditIDHeader))
+		sent = append(sent, req.Header.Get(auditv1.HeaderAuditID))
 		switch req.Method {
 		case http.MethodDelete:
 			return nil, errors.New("connection reset")
@@ -122,11 +124,11 @@ func TestRequestsAreSpansOfTheirPass(t *testing.T) {
 		if err == nil && resp.Body != nil {
 			_ = resp.Body.Close()
 		}
-		if req.Header.Get(auditIDHeader) != "" {
+		if req.Header.Get(auditv1.HeaderAuditID) != "" {
 			t.Error("The caller's request was changed")
 		}
 	}
-	ctx, pass := recorder.Start(t.Context(), web)
+	ctx, pass := tracer.Start(t.Context(), web)
 	send(AboutPod(ctx, "web-1"), http.MethodPost)
 	send(ctx, http.MethodDelete)
 	send(ctx, http.MethodPut)
@@ -156,13 +158,13 @@ func TestRequestsAreSpansOfTheirPass(t *testing.T) {
 	}
 }
 
-// TestOff checks that without a tracer nothing is done and nothing is allocated.
+// TestOff checks that without a tracer nothing happens and nothing is allocated.
 func TestOff(t *testing.T) {
-	recorder := New("controller", nil, nil)
+	tracer := New("controller", nil, nil)
 	ctx := t.Context()
 	allocations := testing.AllocsPerRun(100, func() {
-		recorder.Trigger(web, func() Trigger { panic("made for nobody") })
-		started, pass := recorder.Start(ctx, web)
+		tracer.Trigger(web, func() Trigger { panic("made for nobody") })
+		started, pass := tracer.Start(ctx, web)
 		if AboutPod(started, "web-1") != ctx {
 			t.Error("The context was changed")
 		}

@@ -3,29 +3,27 @@
 package controllers
 
 import (
-	"strings"
-
 	"go.opentelemetry.io/otel/attribute"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	podtrailv1alpha1 "podtrail.dev/podtrail/api/v1alpha1"
 	"podtrail.dev/podtrail/controllers/expectations"
-	"podtrail.dev/podtrail/controllers/records"
 	"podtrail.dev/podtrail/controllers/replicas"
+	"podtrail.dev/podtrail/controllers/tracing"
 	"podtrail.dev/podtrail/telemetry/names"
 )
 
-// The events that trigger a pass, as the records name them.
+// The events that trigger a pass, as its span names them.
 const (
 	eventAdded   = "Added"
 	eventUpdated = "Updated"
 	eventDeleted = "Deleted"
 )
 
-// noteVersions records how far the caches are, and what was written for the object of that name and not yet seen in
-// them. To be called before CaughtUp, which forgets what has been seen.
-func (r *Reconciler) noteVersions(pass *records.Pass, name types.NamespacedName) {
+// noteVersions notes how far the caches have come, and which writes for the object of that name they have not yet
+// shown. It must be called before CaughtUp, which forgets the writes that they have.
+func (r *Reconciler) noteVersions(pass *tracing.Pass, name types.NamespacedName) {
 	pass.Note(func() []attribute.KeyValue {
 		attributes := []attribute.KeyValue{
 			attribute.String(names.CachePods, r.view.resourceVersion(resourcePods)),
@@ -42,13 +40,13 @@ func (r *Reconciler) noteVersions(pass *records.Pass, name types.NamespacedName)
 	})
 }
 
-// noteStale records that a pass was put off.
-func noteStale(pass *records.Pass, stale error) {
+// noteStale notes that a pass was skipped because a cache is stale.
+func noteStale(pass *tracing.Pass, stale *expectations.Stale) {
 	pass.Note(func() []attribute.KeyValue { return []attribute.KeyValue{attribute.String(names.Stale, stale.Error())} })
 }
 
-// noteObserved records what a pass saw.
-func (r *Reconciler) noteObserved(pass *records.Pass, owner *podtrailv1alpha1.TeachingReplicaSet, claims replicas.Claims) {
+// noteObserved notes what a pass saw.
+func (r *Reconciler) noteObserved(pass *tracing.Pass, owner *podtrailv1alpha1.TeachingReplicaSet, claims *replicas.Claims) {
 	pass.Note(func() []attribute.KeyValue {
 		attributes := []attribute.KeyValue{
 			attribute.String(names.OwnerUID, string(owner.UID)), attribute.Int64(names.OwnerGeneration, owner.Generation),
@@ -64,17 +62,17 @@ func (r *Reconciler) noteObserved(pass *records.Pass, owner *podtrailv1alpha1.Te
 			}
 			attributes = append(attributes, attribute.StringSlice(names.ExpectedDeletions, uids))
 		}
-		for verdict, pods := range claims {
-			if verdict != replicas.Ignored {
-				attributes = append(attributes, attribute.Int(names.PodsSeen+strings.ToLower(string(verdict)), len(pods)))
-			}
-		}
-		return attributes
+		return append(attributes,
+			attribute.Int(names.PodsSeen+"counted", len(claims.Active)),
+			attribute.Int(names.PodsSeen+"adopt", len(claims.Adopt)),
+			attribute.Int(names.PodsSeen+"release", len(claims.Release)),
+			attribute.Int(names.PodsSeen+"terminating", len(claims.Terminating)),
+			attribute.Int(names.PodsSeen+"finished", len(claims.Finished)))
 	})
 }
 
-// notePlan records what a pass decided.
-func notePlan(pass *records.Pass, plan replicas.Plan) {
+// notePlan notes what a pass decided.
+func notePlan(pass *tracing.Pass, plan replicas.Plan) {
 	pass.Note(func() []attribute.KeyValue {
 		attributes := []attribute.KeyValue{
 			attribute.Int(names.PlanDesired, plan.Desired), attribute.Int(names.PlanCurrent, plan.Current),
@@ -89,7 +87,7 @@ func notePlan(pass *records.Pass, plan replicas.Plan) {
 		if len(plan.Delete) > 0 {
 			pods, rules := make([]string, 0, len(plan.Delete)), make([]string, 0, len(plan.Delete))
 			for _, deletion := range plan.Delete {
-				pods, rules = append(pods, deletion.Pod.Name), append(rules, string(deletion.Rule))
+				pods, rules = append(pods, deletion.Pod.Name), append(rules, deletion.Rule.String())
 			}
 			attributes = append(attributes, attribute.StringSlice(names.PlanDelete, pods),
 				attribute.StringSlice(names.PlanDeleteRules, rules))
@@ -98,9 +96,9 @@ func notePlan(pass *records.Pass, plan replicas.Plan) {
 	})
 }
 
-// noteTrigger records that an event about obj asks for a pass over owner.
+// noteTrigger notes that an event about obj causes a pass over owner.
 func (w *watcher) noteTrigger(owner client.Object, event, kind string, obj client.Object) {
-	w.records.Trigger(client.ObjectKeyFromObject(owner), func() records.Trigger {
-		return records.Trigger{Event: event, Kind: kind, Name: obj.GetName(), ResourceVersion: obj.GetResourceVersion()}
+	w.tracer.Trigger(client.ObjectKeyFromObject(owner), func() tracing.Trigger {
+		return tracing.Trigger{Event: event, Kind: kind, Name: obj.GetName(), ResourceVersion: obj.GetResourceVersion()}
 	})
 }

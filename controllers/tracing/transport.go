@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package records
+package tracing
 
 import (
 	"context"
@@ -10,17 +10,15 @@ import (
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
 	"k8s.io/apimachinery/pkg/util/uuid"
+	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
 
 	"podtrail.dev/podtrail/telemetry/names"
 )
 
-// auditIDHeader names a request in the API server's audit log. A client may choose the value.
-const auditIDHeader = "Audit-ID"
-
 type podKey struct{}
 
-// AboutPod says that the requests made with the returned context are about the Pod of that name. Outside of a recorded
-// pass it changes nothing.
+// AboutPod marks the requests made with the returned context as being about the Pod of that name. Outside a traced pass
+// it returns ctx.
 func AboutPod(ctx context.Context, name string) context.Context {
 	if ctx.Value(passKey{}) == nil {
 		return ctx
@@ -28,8 +26,8 @@ func AboutPod(ctx context.Context, name string) context.Context {
 	return context.WithValue(ctx, podKey{}, name)
 }
 
-// Transport gives every request of a pass an Audit-ID and a span, which ends when the head of the answer is there.
-// Other requests go through unchanged.
+// Transport gives every request of a pass an Audit-ID and a span, which ends when the headers of the response arrive.
+// It passes other requests on unchanged.
 func Transport(next http.RoundTripper) http.RoundTripper {
 	return roundTripper(func(req *http.Request) (*http.Response, error) {
 		pass, ok := req.Context().Value(passKey{}).(*Pass)
@@ -43,11 +41,12 @@ func Transport(next http.RoundTripper) http.RoundTripper {
 		if pod, ok := req.Context().Value(podKey{}).(string); ok {
 			attributes = append(attributes, attribute.String(names.RequestPod, pod))
 		}
-		ctx, span := pass.recorder.tracer.Start(req.Context(), req.Method, trace.WithSpanKind(trace.SpanKindClient),
-			trace.WithTimestamp(pass.recorder.clock.Now()), trace.WithAttributes(attributes...))
-		// A RoundTripper must not change the request that it was given.
+		ctx, span := pass.tracer.tracer.Start(req.Context(), req.Method, trace.WithSpanKind(trace.SpanKindClient),
+			trace.WithTimestamp(pass.tracer.clock.Now()), trace.WithAttributes(attributes...))
+		// A RoundTripper must not modify the request.
 		req = req.Clone(ctx)
-		req.Header.Set(auditIDHeader, id)
+		// The API server uses the client's Audit-ID, if there is one, in its audit log.
+		req.Header.Set(auditv1.HeaderAuditID, id)
 		resp, err := next.RoundTrip(req)
 		switch {
 		case err != nil:
@@ -58,7 +57,7 @@ func Transport(next http.RoundTripper) http.RoundTripper {
 				span.SetStatus(codes.Error, http.StatusText(resp.StatusCode))
 			}
 		}
-		span.End(trace.WithTimestamp(pass.recorder.clock.Now()))
+		span.End(trace.WithTimestamp(pass.tracer.clock.Now()))
 		return resp, err
 	})
 }
