@@ -72,15 +72,12 @@ func Changes(m *Matrix) []Change {
 func (m *Matrix) change(row Row) Change {
 	c := Change{Nodes: row.Nodes, Sure: true}
 	for i, v := range row.Verdicts {
-		if i >= len(m.Filters) {
-			break
-		}
 		filter := m.Filters[i]
 		if v == NotAsked && !filter.Skipped {
 			c.Sure = false
 		}
 		reason, refused := v.Refused()
-		if !refused || reason >= len(m.Reasons) {
+		if !refused {
 			continue
 		}
 		r, known := remedies[filter.Plugin]

@@ -5,7 +5,7 @@ package decision
 import "slices"
 
 // Matrix is nodes by plugins. Nodes with the same verdict of every plugin share a row, and texts are kept once, so that
-// a record of 5,000 nodes stays small.
+// a record of 5,000 nodes stays small. Its methods, and the functions that read it, need one that fits together: Validate.
 type Matrix struct {
 	// Nodes are the names of all nodes of the scheduler's snapshot.
 	Nodes []string `json:"nodes,omitempty"`
@@ -98,9 +98,7 @@ func (m *Matrix) Sums() []int64 {
 	sums := make([]int64, len(m.Scored))
 	for _, score := range m.Scores {
 		for i, value := range score.Normalised {
-			if i < len(sums) {
-				sums[i] += value * score.Weight
-			}
+			sums[i] += value * score.Weight
 		}
 	}
 	return sums

@@ -21,8 +21,8 @@ func Summary(a *Attempt) string {
 	if a.Node == "" {
 		return text + "; " + cmp.Or(a.Message, string(a.Outcome))
 	}
-	if ranked := Ranking(m); m.ScoresSeen && len(ranked) > 1 && m.name(ranked[0].Node) == a.Node {
-		return fmt.Sprintf("%s → %s (%d) over %s (%d)", text, a.Node, ranked[0].Sum, m.name(ranked[1].Node), ranked[1].Sum)
+	if ranked := Ranking(m); m.ScoresSeen && len(ranked) > 1 && m.Nodes[ranked[0].Node] == a.Node {
+		return fmt.Sprintf("%s → %s (%d) over %s (%d)", text, a.Node, ranked[0].Sum, m.Nodes[ranked[1].Node], ranked[1].Sum)
 	}
 	return text + " → " + a.Node
 }
@@ -72,7 +72,7 @@ func others(m *Matrix) string {
 		}
 		who := count(len(row.Nodes), "node")
 		if len(row.Nodes) == 1 {
-			who = m.name(row.Nodes[0])
+			who = m.Nodes[row.Nodes[0]]
 		}
 		parts = append(parts, who+": "+reasons[0].Text)
 	}
@@ -89,14 +89,14 @@ func others(m *Matrix) string {
 func byScore(a *Attempt) string {
 	m := &a.Matrix
 	ranked := Ranking(m)
-	chosen := slices.IndexFunc(ranked, func(r Ranked) bool { return m.name(r.Node) == a.Node })
+	chosen := slices.IndexFunc(ranked, func(r Ranked) bool { return m.Nodes[r.Node] == a.Node })
 	if chosen < 0 {
 		return "it is not among the nodes that were scored"
 	}
 	best := ranked[chosen]
 	if ranked[0].Sum > best.Sum {
 		return fmt.Sprintf("it has %d points and %s %d: a scheduler extender, whose scores are not seen, decided",
-			best.Sum, m.name(ranked[0].Node), ranked[0].Sum)
+			best.Sum, m.Nodes[ranked[0].Node], ranked[0].Sum)
 	}
 	tied := 0
 	var next *Ranked
@@ -113,12 +113,15 @@ func byScore(a *Attempt) string {
 		return fmt.Sprintf("it has %d points, as %s; nothing decides between equals but the order in which they passed the filters",
 			best.Sum, moreWord(tied, "other node has", "other nodes have"))
 	}
-	text := fmt.Sprintf("it has %d points, %d more than %s", best.Sum, best.Sum-next.Sum, m.name(next.Node))
+	if next == nil {
+		return fmt.Sprintf("it is the only node that was scored, with %d points", best.Sum)
+	}
+	text := fmt.Sprintf("it has %d points, %d more than %s", best.Sum, best.Sum-next.Sum, m.Nodes[next.Node])
 	if plugin, lead := widest(m, best, *next); lead > 0 {
 		text += fmt.Sprintf("; %s gives it %d of them", plugin, min(lead, best.Sum-next.Sum))
 		if lead > best.Sum-next.Sum {
 			text = fmt.Sprintf("it has %d points, %d more than %s; %s alone puts it %d ahead",
-				best.Sum, best.Sum-next.Sum, m.name(next.Node), plugin, lead)
+				best.Sum, best.Sum-next.Sum, m.Nodes[next.Node], plugin, lead)
 		}
 	}
 	return text
@@ -134,13 +137,6 @@ func widest(m *Matrix, a, b Ranked) (plugin string, lead int64) {
 	return plugin, lead
 }
 
-func (m *Matrix) name(node int) string {
-	if node < 0 || node >= len(m.Nodes) {
-		return "?"
-	}
-	return m.Nodes[node]
-}
-
 // sortedRows are the rows with the most nodes first.
 func (m *Matrix) sortedRows() []Row {
 	return slices.SortedStableFunc(slices.Values(m.Rows), func(a, b Row) int { return cmp.Compare(len(b.Nodes), len(a.Nodes)) })
@@ -150,7 +146,7 @@ func (m *Matrix) sortedRows() []Row {
 func (m *Matrix) refusals(row Row, seenOnly bool) []Reason {
 	var out []Reason
 	for _, v := range row.Verdicts {
-		if reason, refused := v.Refused(); refused && (v.Seen() || !seenOnly) && reason < len(m.Reasons) {
+		if reason, refused := v.Refused(); refused && (v.Seen() || !seenOnly) {
 			out = append(out, m.Reasons[reason])
 		}
 	}

@@ -70,9 +70,6 @@ const (
 func columnKind(m *decision.Matrix, column int) int {
 	kind := silent
 	for _, row := range m.Rows {
-		if column >= len(row.Verdicts) {
-			continue
-		}
 		if _, refused := row.Verdicts[column].Refused(); refused {
 			return refuses
 		}
@@ -94,7 +91,7 @@ func displayed(m *decision.Matrix) []decision.Row {
 			out = append(out, decision.Row{Nodes: []int{node}, Looked: row.Looked, Verdicts: row.Verdicts})
 		}
 	}
-	slices.SortFunc(out, func(a, b decision.Row) int { return strings.Compare(nodeName(m, a.Nodes[0]), nodeName(m, b.Nodes[0])) })
+	slices.SortFunc(out, func(a, b decision.Row) int { return strings.Compare(m.Nodes[a.Nodes[0]], m.Nodes[b.Nodes[0]]) })
 	return out
 }
 
@@ -102,13 +99,10 @@ func (w *scheduleWriter) filterRow(m *decision.Matrix, row decision.Row, columns
 	out := tableRow{label: groupLabel(m, row.Nodes), color: green}
 	var seen, also []string
 	for _, i := range columns {
-		v := decision.NotAsked
-		if i < len(row.Verdicts) {
-			v = row.Verdicts[i]
-		}
+		v := row.Verdicts[i]
 		out.cells = append(out.cells, cell(v))
 		reason, refused := v.Refused()
-		if !refused || reason >= len(m.Reasons) {
+		if !refused {
 			continue
 		}
 		out.color = ""
@@ -155,22 +149,15 @@ func unseen(m *decision.Matrix) bool {
 
 func groupLabel(m *decision.Matrix, nodes []int) string {
 	if len(nodes) == 1 {
-		return nodeName(m, nodes[0])
+		return m.Nodes[nodes[0]]
 	}
-	return fmt.Sprintf("%d nodes: %s …", len(nodes), nodeName(m, nodes[0]))
+	return fmt.Sprintf("%d nodes: %s …", len(nodes), m.Nodes[nodes[0]])
 }
 
 func namesOf(m *decision.Matrix, nodes []int) []string {
 	names := make([]string, 0, len(nodes))
 	for _, node := range nodes {
-		names = append(names, nodeName(m, node))
+		names = append(names, m.Nodes[node])
 	}
 	return names
-}
-
-func nodeName(m *decision.Matrix, node int) string {
-	if node < 0 || node >= len(m.Nodes) {
-		return "?"
-	}
-	return m.Nodes[node]
 }

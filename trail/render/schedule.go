@@ -24,8 +24,11 @@ type ScheduleOptions struct {
 	Now time.Time
 }
 
-// Schedule writes what was decided about a Pod, the answer first.
+// Schedule writes what was decided about a Pod, the answer first. A history without an attempt is an error.
 func Schedule(out io.Writer, h decision.History, options ScheduleOptions) error {
+	if len(h.Attempts) == 0 {
+		return fmt.Errorf("write decisions: no attempt of Pod %s/%s is recorded", h.Pod.Namespace, h.Pod.Name)
+	}
 	options.Width = max(options.Width, 80)
 	w := &scheduleWriter{options: options, paint: paint(options.Color)}
 	last := &h.Attempts[len(h.Attempts)-1]

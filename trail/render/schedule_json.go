@@ -107,7 +107,7 @@ func writtenOut(a *decision.Attempted) scheduledAttempt {
 		filters := filtersOf(m, row)
 		for _, node := range row.Nodes {
 			position[node] = len(out.Nodes)
-			out.Nodes = append(out.Nodes, scheduledNode{Name: nodeName(m, node), Looked: row.Looked, Filters: filters})
+			out.Nodes = append(out.Nodes, scheduledNode{Name: m.Nodes[node], Looked: row.Looked, Filters: filters})
 		}
 	}
 	for column, sum := range m.Sums() {
@@ -130,9 +130,9 @@ func filtersOf(m *decision.Matrix, row decision.Row) []scheduledFilter {
 		if filter.Skipped {
 			one.Verdict = "skipped"
 		}
-		if i < len(row.Verdicts) && row.Verdicts[i] != decision.NotAsked {
+		if row.Verdicts[i] != decision.NotAsked {
 			one.Verdict, one.Seen = "passes", row.Verdicts[i].Seen()
-			if reason, refused := row.Verdicts[i].Refused(); refused && reason < len(m.Reasons) {
+			if reason, refused := row.Verdicts[i].Refused(); refused {
 				one.Verdict, one.Reason, one.Unresolvable = "refused", m.Reasons[reason].Text, m.Reasons[reason].Unresolvable
 			}
 		}

@@ -28,7 +28,7 @@ func (w *scheduleWriter) scores(a *decision.Attempted) {
 	}
 	shown := w.shown(a, ranked)
 	for _, r := range shown {
-		row := tableRow{label: nodeName(m, r.Node), last: strconv.FormatInt(r.Sum, 10)}
+		row := tableRow{label: m.Nodes[r.Node], last: strconv.FormatInt(r.Sum, 10)}
 		if row.label == a.Node {
 			row.color = green
 		}
@@ -72,7 +72,7 @@ func (w *scheduleWriter) shown(a *decision.Attempted, ranked []decision.Ranked) 
 		return ranked
 	}
 	shown := slices.Clip(ranked[:topScores])
-	i := slices.IndexFunc(ranked, func(r decision.Ranked) bool { return nodeName(&a.Matrix, r.Node) == a.Node })
+	i := slices.IndexFunc(ranked, func(r decision.Ranked) bool { return a.Matrix.Nodes[r.Node] == a.Node })
 	if i >= topScores {
 		shown = append(shown, ranked[i])
 	}
