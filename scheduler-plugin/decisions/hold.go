@@ -76,15 +76,22 @@ func (pl *DecisionRecorder) Permit(ctx context.Context, state fwk.CycleState, po
 		timeout + holdGrace
 }
 
-// release waits until the Pod is to go on, and lets it. It ends with the hold, whoever ends it.
+// release allows the Pod once its annotation is gone or the time is up. It returns when the hold has ended, whoever ended
+// it, and when the scheduler ends.
 func (pl *DecisionRecorder) release(logger klog.Logger, namespace, name string, uid types.UID, until time.Time) {
 	ticker := time.NewTicker(holdCheckEvery)
 	defer ticker.Stop()
-	waiting := false
-	for now := range ticker.C {
+	listed := false
+	for {
+		var now time.Time
+		select {
+		case <-pl.stopped:
+			return
+		case now = <-ticker.C:
+		}
 		pod := pl.handle.GetWaitingPod(uid)
 		switch {
-		case pod == nil && (waiting || now.After(until)):
+		case pod == nil && (listed || now.After(until)):
 			return // bound, rejected or preempted
 		case pod == nil: // the framework is about to list it
 		case now.After(until) || pl.continues(namespace, name, uid):
@@ -92,12 +99,12 @@ func (pl *DecisionRecorder) release(logger klog.Logger, namespace, name string, 
 			pod.Allow(Name)
 			return
 		default:
-			waiting = true
+			listed = true
 		}
 	}
 }
 
-// continues says whether the hold was taken away, or the Pod.
+// continues reports whether the annotation or the Pod is gone.
 func (pl *DecisionRecorder) continues(namespace, name string, uid types.UID) bool {
 	pod, err := pl.pods.Pods(namespace).Get(name)
 	if err != nil {

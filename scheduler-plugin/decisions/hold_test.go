@@ -3,13 +3,17 @@
 package decisions
 
 import (
+	"context"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes/fake"
 	corev1listers "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
@@ -21,9 +25,13 @@ import (
 // waitingRoom is a handle with one Pod that waits in Permit from the third look on, until it is allowed.
 type waitingRoom struct {
 	fwk.Handle
-	looks   atomic.Int64
-	allowed chan string
+	informers informers.SharedInformerFactory
+	looks     atomic.Int64
+	allowed   chan string
 }
+
+func (r *waitingRoom) ProfileName() string                                    { return "test" }
+func (r *waitingRoom) SharedInformerFactory() informers.SharedInformerFactory { return r.informers }
 
 func (r *waitingRoom) GetWaitingPod(types.UID) fwk.WaitingPod {
 	if r.looks.Add(1) < 3 {
@@ -93,6 +101,38 @@ func TestRelease(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestHoldEndsWithTheScheduler: nobody looks for a held Pod any more, and nobody lets it go on.
+func TestHoldEndsWithTheScheduler(t *testing.T) {
+	factory := informers.NewSharedInformerFactory(fake.NewClientset(heldPod(nil)), 0)
+	if err := factory.Core().V1().Pods().Informer().GetIndexer().Add(heldPod(nil)); err != nil {
+		t.Fatalf("Filling the cache: %v", err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		scheduler, end := context.WithCancel(t.Context())
+		room := &waitingRoom{informers: factory, allowed: make(chan string, 1)}
+		pl, err := New(scheduler, nil, room)
+		if err != nil {
+			t.Fatalf("New: %v", err)
+		}
+		cycle, endCycle := context.WithCancel(scheduler)
+		if status, _ := pl.(*DecisionRecorder).Permit(cycle, framework.NewCycleState(), heldPod(nil), "worker"); !status.IsWait() {
+			t.Fatalf("Status %v, want Wait", status)
+		}
+		endCycle()
+		time.Sleep(10 * holdCheckEvery)
+		if room.looks.Load() < 9 {
+			t.Errorf("%d looks for the Pod after its cycle has ended, want one each %s for as long as the scheduler runs", room.looks.Load(), holdCheckEvery)
+		}
+		end()
+		synctest.Wait()
+		looks := room.looks.Load()
+		time.Sleep(time.Hour)
+		if more := room.looks.Load() - looks; more != 0 || len(room.allowed) != 0 {
+			t.Errorf("%d looks for the Pod after the scheduler has ended, and it was let go on %d times; want none", more, len(room.allowed))
+		}
+	})
 }
 
 // TestPermit: who waits, and for how long.

@@ -35,6 +35,8 @@ type DecisionRecorder struct {
 	args       DecisionRecorderArgs
 	namespaces corev1listers.NamespaceLister
 	pods       corev1listers.PodLister
+	// stopped is closed when the scheduler ends. The context that Permit gets does not outlive its cycle.
+	stopped <-chan struct{}
 	// enqueued is told of each Pod that the queue takes up; nil if nobody listens. It is set before the scheduler runs.
 	enqueued func(*corev1.Pod)
 }
@@ -47,8 +49,8 @@ var (
 )
 
 // New is the plugin's factory (runtime.PluginFactory). It fails if the arguments are not valid DecisionRecorderArgs;
-// the scheduler then does not start.
-func New(_ context.Context, obj runtime.Object, handle fwk.Handle) (fwk.Plugin, error) {
+// the scheduler then does not start. A hold ends with ctx, which is the scheduler's.
+func New(ctx context.Context, obj runtime.Object, handle fwk.Handle) (fwk.Plugin, error) {
 	args, err := decodeArgs(obj)
 	if err != nil {
 		return nil, fmt.Errorf("configuring profile %q: %w", handle.ProfileName(), err)
@@ -61,6 +63,7 @@ func New(_ context.Context, obj runtime.Object, handle fwk.Handle) (fwk.Plugin, 
 		handle: handle, args: *args,
 		namespaces: informers.Core().V1().Namespaces().Lister(),
 		pods:       informers.Core().V1().Pods().Lister(),
+		stopped:    ctx.Done(),
 	}, nil
 }
 
