@@ -3,14 +3,14 @@
 package imagezone
 
 import (
-	"errors"
 	"fmt"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/ptr"
-	kjson "sigs.k8s.io/json"
+
+	"podtrail.dev/podtrail/scheduler-plugin/pluginargs"
 )
 
 const (
@@ -48,51 +48,18 @@ type ImageZoneArgs struct {
 	DiskFilter *bool `json:"diskFilter,omitempty"`
 }
 
-// argsPath is where the arguments stand within a profile.
-func argsPath() *field.Path {
-	return field.NewPath("pluginConfig").Key(Name).Child("args")
-}
-
-// decodeArgs returns the decoded, defaulted and validated arguments. obj is
-// what the framework hands to a factory: nil, or *runtime.Unknown with JSON.
-//
-// Unlike upstream's DecodeInto (framework/runtime/registry.go) it refuses
-// fields that it does not know: a misspelt weight would otherwise silently be
-// the default.
+// decodeArgs returns the decoded, defaulted and validated arguments.
 func decodeArgs(obj runtime.Object) (*ImageZoneArgs, error) {
-	args := &ImageZoneArgs{}
-	raw, err := rawJSON(obj)
+	args, err := pluginargs.Decode[ImageZoneArgs](obj, Name, fmt.Sprintf(
+		"imageWeight and zoneWeight, whole numbers from %d to %d, and diskFilter, true or false", minWeight, maxWeight))
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", argsPath(), err)
-	}
-	if len(raw) > 0 {
-		strictErrs, err := kjson.UnmarshalStrict(raw, args)
-		if err := errors.Join(append(strictErrs, err)...); err != nil {
-			return nil, fmt.Errorf("%s: %w; it takes imageWeight and zoneWeight, whole numbers from %d to %d, and diskFilter, true or false",
-				argsPath(), err, minWeight, maxWeight)
-		}
+		return nil, err
 	}
 	setDefaults(args)
 	if err := validateArgs(args).ToAggregate(); err != nil {
 		return nil, err
 	}
 	return args, nil
-}
-
-func rawJSON(obj runtime.Object) ([]byte, error) {
-	if obj == nil {
-		return nil, nil
-	}
-	unknown, ok := obj.(*runtime.Unknown)
-	if !ok {
-		return nil, fmt.Errorf("want *runtime.Unknown, got %T", obj)
-	}
-	switch unknown.ContentType {
-	case runtime.ContentTypeJSON, "":
-		return unknown.Raw, nil
-	default:
-		return nil, fmt.Errorf("want content type %s, got %s", runtime.ContentTypeJSON, unknown.ContentType)
-	}
 }
 
 func setDefaults(args *ImageZoneArgs) {
@@ -109,7 +76,7 @@ func setDefaults(args *ImageZoneArgs) {
 
 // validateArgs expects defaulted arguments.
 func validateArgs(args *ImageZoneArgs) field.ErrorList {
-	path := argsPath()
+	path := pluginargs.Path(Name)
 	errs := validateWeight(path.Child("imageWeight"), *args.ImageWeight)
 	errs = append(errs, validateWeight(path.Child("zoneWeight"), *args.ZoneWeight)...)
 	if *args.ImageWeight == 0 && *args.ZoneWeight == 0 && !*args.DiskFilter {
