@@ -73,21 +73,20 @@ func (m *Matrix) change(row Row) Change {
 	c := Change{Nodes: row.Nodes, Sure: true}
 	for i, v := range row.Verdicts {
 		filter := m.Filters[i]
-		if v == NotAsked && !filter.Skipped {
+		if !v.Asked() && !filter.Skipped {
 			c.Sure = false
 		}
-		reason, refused := v.Refused()
-		if !refused {
+		if !v.Refused() {
 			continue
 		}
 		r, known := remedies[filter.Plugin]
 		if !known {
 			r = unknownRemedy
 		}
-		text := m.Reasons[reason].Text
+		text := m.Reasons[v.Reason].Text
 		// Each further resource that is short is one thing more to free.
 		c.cost += r.cost * (1 + strings.Count(text, "; "))
-		c.Lacks = append(c.Lacks, Lack{Plugin: filter.Plugin, Reason: text, Remedy: r.words, Seen: v.Seen()})
+		c.Lacks = append(c.Lacks, Lack{Plugin: filter.Plugin, Reason: text, Remedy: r.words, Seen: v.Seen})
 	}
 	if !c.Sure {
 		c.cost++ // the unknown is no gift

@@ -40,47 +40,12 @@ type Reason struct {
 type Row struct {
 	// Nodes are indexes in Matrix.Nodes.
 	Nodes Indexes `json:"nodes"`
-	// Looked says that the scheduler looked at these nodes; of a large cluster it looks at a part (sampling), and a
+	// Looked reports whether the scheduler looked at these nodes; of a large cluster it looks at a part (sampling), and a
 	// PreFilter plugin can exclude nodes.
 	Looked bool `json:"looked"`
 	// Verdicts has one for each of Matrix.Filters.
-	Verdicts []Verdict `json:"verdicts"`
+	Verdicts Verdicts `json:"verdicts"`
 }
-
-// Verdict is what one plugin says about one node, as a number:
-//
-//	0  not asked, and not evaluated
-//	1  passes, as seen
-//	2  passes, as evaluated afterwards
-//	3+2r  refused for Reasons[r], as seen
-//	4+2r  refused for Reasons[r], as evaluated afterwards
-type Verdict int
-
-// The verdicts that need no reason.
-const (
-	NotAsked  Verdict = 0
-	Passes    Verdict = 1
-	WouldPass Verdict = 2
-
-	firstRefusal = 3
-)
-
-// Refusal makes the verdict of a refusal for Reasons[reason].
-func Refusal(reason int, seen bool) Verdict {
-	v := Verdict(firstRefusal + 2*reason)
-	if !seen {
-		v++
-	}
-	return v
-}
-
-// Refused gives the index of the reason, and whether it is a refusal.
-func (v Verdict) Refused() (reason int, refused bool) {
-	return int(v-firstRefusal) / 2, v >= firstRefusal
-}
-
-// Seen says that the scheduler itself asked.
-func (v Verdict) Seen() bool { return v != NotAsked && v%2 == 1 }
 
 // Score is the scores of one plugin, one for each of Matrix.Scored.
 type Score struct {
@@ -119,10 +84,7 @@ func (m *Matrix) Looked() int {
 func (m *Matrix) Feasible() int {
 	feasible := 0
 	for _, row := range m.Rows {
-		if row.Looked && !slices.ContainsFunc(row.Verdicts, func(v Verdict) bool {
-			_, refused := v.Refused()
-			return refused && v.Seen()
-		}) {
+		if row.Looked && !slices.ContainsFunc(row.Verdicts, func(v Verdict) bool { return v.Refused() && v.Seen }) {
 			feasible += len(row.Nodes)
 		}
 	}

@@ -78,7 +78,7 @@ type Attempt struct {
 	Hold       *Hold       `json:"hold,omitempty"`
 	// Steps are the extension points in the order in which they ran.
 	Steps      []Step     `json:"steps,omitempty"`
-	Matrix     Matrix     `json:"matrix"`
+	Matrix     Matrix     `json:"matrix,omitzero"`
 	Evaluation Evaluation `json:"evaluation"`
 }
 

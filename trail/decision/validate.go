@@ -80,9 +80,9 @@ func (m *Matrix) validateRow(row *Row, inRow []bool) error {
 		return fmt.Errorf("verdicts has %d, want one for each of the %d filters", len(row.Verdicts), len(m.Filters))
 	}
 	for i, v := range row.Verdicts {
-		if reason, refused := v.Refused(); v < 0 || refused && reason >= len(m.Reasons) {
+		if v.Refused() && (v.Reason < 0 || v.Reason >= len(m.Reasons)) {
 			return fmt.Errorf("verdicts[%d] is %d, want 0 to %d: there are %d reasons",
-				i, v, firstRefusal+2*len(m.Reasons)-1, len(m.Reasons))
+				i, v.Number(), firstRefusal+2*len(m.Reasons)-1, len(m.Reasons))
 		}
 	}
 	return nil

@@ -146,8 +146,8 @@ func (m *Matrix) sortedRows() []Row {
 func (m *Matrix) refusals(row Row, seenOnly bool) []Reason {
 	var out []Reason
 	for _, v := range row.Verdicts {
-		if reason, refused := v.Refused(); refused && (v.Seen() || !seenOnly) {
-			out = append(out, m.Reasons[reason])
+		if v.Refused() && (v.Seen || !seenOnly) {
+			out = append(out, m.Reasons[v.Reason])
 		}
 	}
 	return out

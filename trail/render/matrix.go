@@ -70,10 +70,10 @@ const (
 func columnKind(m *decision.Matrix, column int) int {
 	kind := silent
 	for _, row := range m.Rows {
-		if _, refused := row.Verdicts[column].Refused(); refused {
+		switch row.Verdicts[column].Answer {
+		case decision.Refuses:
 			return refuses
-		}
-		if row.Verdicts[column] != decision.NotAsked {
+		case decision.Passes:
 			kind = passes
 		}
 	}
@@ -101,15 +101,14 @@ func (w *scheduleWriter) filterRow(m *decision.Matrix, row decision.Row, columns
 	for _, i := range columns {
 		v := row.Verdicts[i]
 		out.cells = append(out.cells, cell(v))
-		reason, refused := v.Refused()
-		if !refused {
+		if !v.Refused() {
 			continue
 		}
 		out.color = ""
-		if v.Seen() {
-			seen = append(seen, m.Reasons[reason].Text)
+		if v.Seen {
+			seen = append(seen, m.Reasons[v.Reason].Text)
 		} else {
-			also = append(also, m.Reasons[reason].Text)
+			also = append(also, m.Reasons[v.Reason].Text)
 		}
 	}
 	if !row.Looked && len(seen) == 0 {
@@ -127,15 +126,14 @@ func (w *scheduleWriter) filterRow(m *decision.Matrix, row decision.Row, columns
 }
 
 func cell(v decision.Verdict) string {
-	_, refused := v.Refused()
 	switch {
-	case v == decision.NotAsked:
+	case !v.Asked():
 		return "·"
-	case refused && v.Seen():
+	case v.Refused() && v.Seen:
 		return "✗"
-	case refused:
+	case v.Refused():
 		return "·✗"
-	case v.Seen():
+	case v.Seen:
 		return "✓"
 	}
 	return "·✓"
@@ -143,7 +141,7 @@ func cell(v decision.Verdict) string {
 
 func unseen(m *decision.Matrix) bool {
 	return slices.ContainsFunc(m.Rows, func(row decision.Row) bool {
-		return slices.ContainsFunc(row.Verdicts, func(v decision.Verdict) bool { return v != decision.NotAsked && !v.Seen() })
+		return slices.ContainsFunc(row.Verdicts, func(v decision.Verdict) bool { return v.Asked() && !v.Seen })
 	})
 }
 

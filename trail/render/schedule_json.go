@@ -29,9 +29,8 @@ type scheduleDocument struct {
 type scheduledAttempt struct {
 	Time  time.Time       `json:"time"`
 	Woken *decision.Moved `json:"woken,omitempty"`
+	// Attempt is the record's without its matrix, which Nodes writes out.
 	decision.Attempt
-	// Matrix hides the record's compact one, which Nodes writes out.
-	Matrix *struct{} `json:"matrix,omitempty"`
 	// Why is one sentence about the node that was chosen.
 	Why     string            `json:"why,omitempty"`
 	Nodes   []scheduledNode   `json:"nodes"`
@@ -102,6 +101,7 @@ func writtenOut(a *decision.Attempted) scheduledAttempt {
 		Time: a.Time, Woken: a.Woken, Attempt: a.Attempt, Why: decision.Why(&a.Attempt), Binding: a.Binding,
 		Victims: append([]decision.Victim{}, a.Victims...), Changes: []scheduledChange{}, Nodes: []scheduledNode{},
 	}
+	out.Matrix = decision.Matrix{}
 	position := make([]int, len(m.Nodes))
 	for _, row := range m.Rows {
 		filters := filtersOf(m, row)
@@ -130,11 +130,12 @@ func filtersOf(m *decision.Matrix, row decision.Row) []scheduledFilter {
 		if filter.Skipped {
 			one.Verdict = "skipped"
 		}
-		if row.Verdicts[i] != decision.NotAsked {
-			one.Verdict, one.Seen = "passes", row.Verdicts[i].Seen()
-			if reason, refused := row.Verdicts[i].Refused(); refused {
-				one.Verdict, one.Reason, one.Unresolvable = "refused", m.Reasons[reason].Text, m.Reasons[reason].Unresolvable
-			}
+		switch v := row.Verdicts[i]; v.Answer {
+		case decision.Passes:
+			one.Verdict, one.Seen = "passes", v.Seen
+		case decision.Refuses:
+			reason := m.Reasons[v.Reason]
+			one.Verdict, one.Seen, one.Reason, one.Unresolvable = "refused", v.Seen, reason.Text, reason.Unresolvable
 		}
 		out = append(out, one)
 	}

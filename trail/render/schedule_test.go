@@ -20,6 +20,12 @@ import (
 
 var decided = time.Date(2026, 5, 4, 10, 2, 11, 418e6, time.UTC)
 
+var (
+	notAsked  decision.Verdict
+	passes    = decision.Pass(true)
+	wouldPass = decision.Pass(false)
+)
+
 // sketch is the Pod of the design's sketch: one node has a taint, one lacks room, one is left.
 func sketch() decision.History {
 	return decision.History{
@@ -36,9 +42,9 @@ func sketch() decision.History {
 						Filters: []decision.Filter{{Plugin: "NodeName"}, {Plugin: "ImageZone"}, {Plugin: "NodeResourcesFit"}, {Plugin: "TaintToleration"}, {Plugin: "VolumeBinding", Skipped: true}},
 						Reasons: []decision.Reason{{Text: "untolerated taint node-role.kubernetes.io/control-plane"}, {Text: "120 MB free, image needs 310 MB"}, {Text: "Insufficient cpu"}},
 						Rows: []decision.Row{
-							{Nodes: []int{0}, Looked: true, Verdicts: []decision.Verdict{1, 1, 1, decision.Refusal(0, true), 0}},
-							{Nodes: []int{1}, Looked: true, Verdicts: []decision.Verdict{1, decision.Refusal(1, true), decision.Refusal(2, false), 2, 0}},
-							{Nodes: []int{2}, Looked: true, Verdicts: []decision.Verdict{1, 1, 1, 1, 0}},
+							{Nodes: []int{0}, Looked: true, Verdicts: decision.Verdicts{passes, passes, passes, decision.Refuse(0, true), notAsked}},
+							{Nodes: []int{1}, Looked: true, Verdicts: decision.Verdicts{passes, decision.Refuse(1, true), decision.Refuse(2, false), wouldPass, notAsked}},
+							{Nodes: []int{2}, Looked: true, Verdicts: decision.Verdicts{passes, passes, passes, passes, notAsked}},
 						},
 						Scored: []int{2},
 						Scores: []decision.Score{{Plugin: "ImageZone", Weight: 3, Raw: []int64{880}, Normalised: []int64{100}}, {Plugin: "NodeResourcesFit", Weight: 1, Raw: []int64{61}, Normalised: []int64{61}}},
@@ -82,7 +88,7 @@ func cluster() decision.History {
 	}
 	for kind := range kinds {
 		m.Reasons = append(m.Reasons, decision.Reason{Text: fmt.Sprintf("Insufficient example.com/gpu-%d", kind)})
-		row := decision.Row{Looked: kind%2 == 0, Verdicts: []decision.Verdict{1, 1, decision.Refusal(kind, kind%2 == 0), 2, 0}}
+		row := decision.Row{Looked: kind%2 == 0, Verdicts: decision.Verdicts{passes, passes, decision.Refuse(kind, kind%2 == 0), wouldPass, notAsked}}
 		for i := kind; i < nodes; i += kinds {
 			row.Nodes = append(row.Nodes, i)
 		}

@@ -125,13 +125,12 @@ func fromMatrix(m *decision.Matrix) asked {
 func firstRefusal(m *decision.Matrix, row decision.Row) string {
 	first := ""
 	for i, v := range row.Verdicts {
-		reason, refused := v.Refused()
 		switch {
-		case !refused:
-		case m.Reasons[reason].Text == strings.Join(excluded.Reasons(), ""):
+		case !v.Refused():
+		case m.Reasons[v.Reason].Text == strings.Join(excluded.Reasons(), ""):
 			return m.Filters[i].Plugin
 		case first == "":
-			first = m.Filters[i].Plugin + ": " + m.Reasons[reason].Text
+			first = m.Filters[i].Plugin + ": " + m.Reasons[v.Reason].Text
 		}
 	}
 	return first

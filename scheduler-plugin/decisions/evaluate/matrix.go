@@ -86,7 +86,7 @@ func (b *builder) addColumns() {
 // addRows gives nodes with equal verdicts one row.
 func (b *builder) addRows() {
 	statuses, looked := b.seen.byNode(b.room)
-	verdicts := make([]decision.Verdict, len(b.matrix.Filters))
+	verdicts := make(decision.Verdicts, len(b.matrix.Filters))
 	// Where nothing was evaluated and PreFilter left out no node, all nodes that passed have equal verdicts, and so have all
 	// that were never looked at.
 	plain := b.evaluated == nil && b.seen.PreFilterNodes == nil
@@ -113,13 +113,13 @@ func (b *builder) addRows() {
 }
 
 // row returns the row with these verdicts.
-func (b *builder) row(verdicts []decision.Verdict, looked bool) int {
+func (b *builder) row(verdicts decision.Verdicts, looked bool) int {
 	key := b.room.key[:0]
 	if looked {
 		key = append(key, 1)
 	}
 	for _, v := range verdicts {
-		key = binary.AppendUvarint(key, uint64(v))
+		key = binary.AppendUvarint(key, uint64(v.Number()))
 	}
 	b.room.key = key
 	row, known := b.rows[string(key)]
@@ -148,16 +148,14 @@ func (b *builder) fillRows(rows []int) {
 }
 
 // verdicts fills in the verdicts on one node.
-func (b *builder) verdicts(out []decision.Verdict, node int, name string, status *fwk.Status, looked bool) {
+func (b *builder) verdicts(out decision.Verdicts, node int, name string, status *fwk.Status, looked bool) {
 	asked := looked // until a plugin has refused
 	for i, filter := range b.matrix.Filters {
 		again := b.again(filter, node, name)
 		seen := b.seenBy(filter, name, status, looked, asked)
-		switch seen {
-		case decision.NotAsked:
+		if out[i] = seen; !seen.Asked() {
 			out[i] = again
-		default:
-			out[i] = seen
+		} else {
 			b.compare(filter.Plugin, name, seen, again)
 		}
 		if looked && pluginOf(status) == filter.Plugin {
@@ -172,11 +170,11 @@ func (b *builder) seenBy(filter decision.Filter, node string, status *fwk.Status
 	case !looked:
 		return b.seenBefore(filter, node)
 	case asked && pluginOf(status) == filter.Plugin:
-		return decision.Refusal(b.reason(status), true)
+		return decision.Refuse(b.reason(status), true)
 	case asked && !filter.Skipped && slices.Contains(b.filters, filter.Plugin):
-		return decision.Passes
+		return decision.Pass(true)
 	}
-	return decision.NotAsked
+	return decision.Verdict{}
 }
 
 // seenBefore is the verdict of a plugin on a node that PreFilter left out, so that Filter never looked at it.
@@ -185,11 +183,11 @@ func (b *builder) seenBefore(filter decision.Filter, node string) decision.Verdi
 	leftOut := b.seen.PreFilterNodes != nil && !b.seen.PreFilterNodes.Has(node)
 	switch {
 	case pluginOf(preFilter) == filter.Plugin:
-		return decision.Refusal(b.reason(preFilter), true)
+		return decision.Refuse(b.reason(preFilter), true)
 	case leftOut && b.seen.PreFilterPlugins.Has(filter.Plugin):
-		return decision.Refusal(b.reason(excluded), true)
+		return decision.Refuse(b.reason(excluded), true)
 	}
-	return decision.NotAsked
+	return decision.Verdict{}
 }
 
 // excluded is what the framework says of nodes that a PreFilter plugin leaves out (findNodesThatFitPod).
@@ -198,33 +196,32 @@ var excluded = fwk.NewStatus(fwk.UnschedulableAndUnresolvable, "not among the no
 // again is the verdict of a plugin that was evaluated afterwards.
 func (b *builder) again(filter decision.Filter, node int, name string) decision.Verdict {
 	if b.evaluated == nil || filter.Skipped {
-		return decision.NotAsked
+		return decision.Verdict{}
 	}
 	if status := b.evaluated.whole[filter.Plugin]; status != nil {
-		return decision.Refusal(b.reason(status), false)
+		return decision.Refuse(b.reason(status), false)
 	}
 	if only, narrows := b.evaluated.only[filter.Plugin]; narrows && !only.Has(name) {
-		return decision.Refusal(b.reason(excluded), false)
+		return decision.Refuse(b.reason(excluded), false)
 	}
 	statuses := b.evaluated.filters[filter.Plugin]
 	switch {
 	case statuses == nil:
-		return decision.NotAsked
+		return decision.Verdict{}
 	case statuses[node].IsSuccess():
-		return decision.WouldPass
+		return decision.Pass(false)
 	}
-	return decision.Refusal(b.reason(statuses[node]), false)
+	return decision.Refuse(b.reason(statuses[node]), false)
 }
 
 // compare counts a verdict that came out otherwise.
 func (b *builder) compare(plugin, node string, seen, again decision.Verdict) {
-	if again == decision.NotAsked {
+	if !again.Asked() {
 		return
 	}
-	_, refused := seen.Refused()
-	if _, refusedAgain := again.Refused(); refused != refusedAgain {
+	if seen.Refused() != again.Refused() {
 		b.differ(func() string {
-			return fmt.Sprintf("%s on node %s: refused %v as seen, %v as evaluated", plugin, node, refused, refusedAgain)
+			return fmt.Sprintf("%s on node %s: refused %v as seen, %v as evaluated", plugin, node, seen.Refused(), again.Refused())
 		})
 	}
 }

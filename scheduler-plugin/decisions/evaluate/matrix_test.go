@@ -67,18 +67,18 @@ func TestSeenAlone(t *testing.T) {
 }
 
 // verdictsOf is what the scheduler saw on a node that one plugin refused, or none.
-func verdictsOf(m *decision.Matrix, looked bool, refusedBy string) []decision.Verdict {
-	verdicts := make([]decision.Verdict, len(m.Filters))
+func verdictsOf(m *decision.Matrix, looked bool, refusedBy string) decision.Verdicts {
+	verdicts := make(decision.Verdicts, len(m.Filters))
 	for i, filter := range m.Filters {
 		switch {
 		case !looked:
 			return verdicts
 		case filter.Plugin == refusedBy:
 			reason := slices.IndexFunc(m.Reasons, func(r decision.Reason) bool { return r.Text == "no room for "+refusedBy })
-			verdicts[i] = decision.Refusal(reason, true)
+			verdicts[i] = decision.Refuse(reason, true)
 			return verdicts
 		case !filter.Skipped:
-			verdicts[i] = decision.Passes
+			verdicts[i] = decision.Pass(true)
 		}
 	}
 	return verdicts

@@ -31,7 +31,7 @@ func TestARecordIsServedAsItWas(t *testing.T) {
 	}{
 		"with a matrix": {attemptOn(decision.Matrix{
 			Nodes: nodes, Filters: []decision.Filter{{Plugin: "NodeName"}},
-			Rows: []decision.Row{{Nodes: []int{0, 1}, Looked: true, Verdicts: []decision.Verdict{decision.Passes}}},
+			Rows: []decision.Row{{Nodes: []int{0, 1}, Looked: true, Verdicts: decision.Verdicts{decision.Pass(true)}}},
 		}), ample},
 		"with nodes alone":                       {attemptOn(decision.Matrix{Nodes: nodes}), ample},
 		"with more nodes than there is room for": {attemptOn(decision.Matrix{Nodes: nodes}), 10},
@@ -93,8 +93,8 @@ func BenchmarkPack5000(b *testing.B) {
 	matrix := decision.Matrix{
 		Filters: []decision.Filter{{Plugin: "NodeResourcesFit"}, {Plugin: "ImageZone"}},
 		Rows: []decision.Row{
-			{Looked: true, Verdicts: []decision.Verdict{decision.Passes, decision.Passes}},
-			{Verdicts: []decision.Verdict{decision.NotAsked, decision.NotAsked}},
+			{Looked: true, Verdicts: decision.Verdicts{decision.Pass(true), decision.Pass(true)}},
+			{Verdicts: make(decision.Verdicts, 2)},
 		},
 		Scores: []decision.Score{{Plugin: "NodeResourcesFit", Weight: 1}, {Plugin: "ImageZone", Weight: 2}},
 	}
