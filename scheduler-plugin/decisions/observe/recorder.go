@@ -4,6 +4,7 @@ package observe
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"sync"
@@ -190,8 +191,12 @@ func (r *Recorder) Status() source.Status {
 func (r *Recorder) Records(match buffer.Match) iter.Seq[source.Record] {
 	return func(yield func(source.Record) bool) {
 		for entry := range r.kept.Entries(match) {
-			data, ok := r.names.unpack(entry.Data)
-			if ok && !yield(source.Record{Source: source.Decision, Data: data}) {
+			data, err := r.names.unpack(entry.Data)
+			switch {
+			case errors.Is(err, errNoSet): // dropped while it was being read
+			case err != nil: // it was encoded here, so it can be decoded
+				r.missed.Add(1)
+			case !yield(source.Record{Source: source.Decision, Data: data}):
 				return
 			}
 		}
