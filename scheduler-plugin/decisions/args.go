@@ -13,7 +13,7 @@ import (
 	"podtrail.dev/podtrail/scheduler-plugin/pluginargs"
 )
 
-// Whose decisions are recorded.
+// The values of DecisionRecorderArgs.Record.
 const (
 	// RecordLabelled records Pods of namespaces with the label podtrail.dev/decisions: enabled.
 	RecordLabelled = "Labelled"
@@ -23,20 +23,20 @@ const (
 
 const (
 	defaultHoldTimeoutSeconds int64 = 300
-	// maxHoldTimeoutSeconds leaves room below the 15 minutes that the framework lets a Pod wait in Permit
-	// (maxTimeout in framework/runtime/framework.go).
+	// maxHoldTimeoutSeconds is less than the 15 minutes that the framework lets a Pod wait in Permit (maxTimeout in
+	// framework/runtime/framework.go).
 	maxHoldTimeoutSeconds int64 = 840
 )
 
-// DecisionRecorderArgs are the plugin's arguments in KubeSchedulerConfiguration, under pluginConfig. The name is fixed
-// by upstream's convention: plugin name and "Args".
+// DecisionRecorderArgs are the plugin's arguments in KubeSchedulerConfiguration, under pluginConfig. By upstream's
+// convention the type is named after the plugin, with the suffix "Args".
 type DecisionRecorderArgs struct {
 	metav1.TypeMeta `json:",inline"`
 
-	// Record says whose decisions are recorded: Labelled (the default) or All.
+	// Record is whose decisions are recorded: Labelled or All. Defaults to Labelled.
 	Record string `json:"record,omitempty"`
 
-	// HoldTimeoutSeconds is how long a Pod with the annotation podtrail.dev/hold-at waits at most, 1 to 840. Defaults
+	// HoldTimeoutSeconds is how long a Pod with the annotation podtrail.dev/hold-at waits at most, from 1 to 840. Defaults
 	// to 300.
 	HoldTimeoutSeconds *int64 `json:"holdTimeoutSeconds,omitempty"`
 }

@@ -15,36 +15,32 @@ import (
 
 const (
 	defaultImageWeight int64 = 1
-	// An uneven spread over zones stays for the life of the Pods, a pull
-	// happens once: so by default the zones win where the two disagree.
+	// An uneven spread over zones lasts as long as the Pods, and a pull happens once. So by default the zones win if the
+	// two disagree.
 	defaultZoneWeight int64 = 2
 
-	// Without it Pods go to nodes where the pull fills the disk, and the kubelet
-	// then evicts others.
+	// Without it the pull can fill the disk of a node, and the kubelet then evicts other Pods.
 	defaultDiskFilter = true
 
 	minWeight int64 = 0
 	maxWeight int64 = 100
 )
 
-// ImageZoneArgs are the plugin's arguments in KubeSchedulerConfiguration,
-// under pluginConfig. The name is fixed by upstream's convention: plugin name
-// and "Args".
+// ImageZoneArgs are the plugin's arguments in KubeSchedulerConfiguration, under pluginConfig. By upstream's convention
+// the type is named after the plugin, with the suffix "Args".
 type ImageZoneArgs struct {
 	metav1.TypeMeta `json:",inline"`
 
-	// ImageWeight is the weight, 0 to 100, of the share of the Pod's image
-	// bytes that a node already holds. Defaults to 1. 0 leaves images out.
+	// ImageWeight is the weight, 0 to 100, of the share of the Pod's image bytes that a node already holds. Defaults to 1.
+	// 0 leaves images out.
 	ImageWeight *int64 `json:"imageWeight,omitempty"`
 
-	// ZoneWeight is the weight, 0 to 100, of the preference for zones with
-	// fewer of the Pod's siblings. Defaults to 2. 0 leaves zones out and
-	// lets Pods that have a controller be scheduled in batches.
+	// ZoneWeight is the weight, 0 to 100, of the preference for zones with fewer of the Pod's siblings. Defaults to 2. 0
+	// leaves zones out and lets Pods that have a controller be scheduled in batches.
 	ZoneWeight *int64 `json:"zoneWeight,omitempty"`
 
-	// DiskFilter is whether a node without disk room for the images that the
-	// Pod would have to pull is refused. Defaults to true. Set it to false where
-	// nodes keep images on a disk of their own: their status does not tell about it.
+	// DiskFilter is whether a node without disk room for the images that the Pod would have to pull is refused. Defaults
+	// to true. Set it to false if nodes keep images on a separate disk: their status does not cover it.
 	DiskFilter *bool `json:"diskFilter,omitempty"`
 }
 

@@ -260,10 +260,10 @@ func testHold(t *testing.T, c client.Client, seen corev1listers.NodeLister) {
 
 func testUnrecorded(t *testing.T, c client.Client, seen corev1listers.NodeLister) {
 	makeNodeWith(t, c, seen, "quiet", nil, nil)
-	quiet, told := podIn(unrecorded, "quiet"), podIn(recorded, "told")
+	quiet, recordedPod := podIn(unrecorded, "quiet"), podIn(recorded, "recorded")
 	createPod(t, c, quiet)
-	createPod(t, c, told)
-	waitForAttempt(t, told, bound)
+	createPod(t, c, recordedPod)
+	waitForAttempt(t, recordedPod, bound)
 	if h := historyOf(quiet); len(h.Attempts) > 0 {
 		t.Errorf("%d attempts are recorded of a Pod whose namespace does not ask", len(h.Attempts))
 	}

@@ -17,11 +17,11 @@ func Path(plugin string) *field.Path {
 	return field.NewPath("pluginConfig").Key(plugin).Child("args")
 }
 
-// Decode returns the arguments of a plugin, which are T's zero value if there are none. obj is what the framework passes
-// to a factory: nil, or *runtime.Unknown with JSON. Takes completes the sentence "it takes …" of the error.
+// Decode returns the arguments of a plugin, which are T's zero value if there are none. obj is what the framework
+// passes to a factory: nil, or *runtime.Unknown with JSON. Takes completes the sentence "it takes …" of the error.
 //
-// Unlike upstream's DecodeInto (framework/runtime/registry.go) it refuses unknown and repeated fields: a misspelt weight
-// would otherwise silently be the default.
+// Unlike upstream's DecodeInto (framework/runtime/registry.go) it refuses unknown and repeated fields: a misspelt
+// weight would otherwise silently be the default.
 func Decode[T any](obj runtime.Object, plugin, takes string) (*T, error) {
 	args := new(T)
 	raw, err := rawJSON(obj)

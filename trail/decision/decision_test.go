@@ -203,17 +203,17 @@ func TestWhyAndSummary(t *testing.T) {
 				Score{Plugin: "Fit", Weight: 1, Normalised: []int64{20, 60, 70}},
 			)},
 			wantSummary: "3 nodes → 3 feasible → c (320) over b (220)",
-			wantWhy:     "it has 320 points, 100 more than b; Zone alone puts it 150 ahead",
+			wantWhy:     "it has 320 points, 100 more than b; Zone by itself puts it 150 ahead",
 		},
 		"equal ones": {
 			attempt:     Attempt{Node: "a", Matrix: scored(Score{Plugin: "Fit", Weight: 1, Normalised: []int64{50, 50, 10}})},
 			wantSummary: "3 nodes → 3 feasible → a",
-			wantWhy:     "it has 50 points, as 1 other node has; nothing decides between equals but the order in which they passed the filters",
+			wantWhy:     "it has 50 points, as 1 other node has; between equals the order in which they passed the filters decides",
 		},
 		"out of a batch": {
 			attempt:     Attempt{Node: "c", BatchHint: "c", Matrix: three()},
 			wantSummary: "3 nodes → 1 feasible → c",
-			wantWhy:     "it was next in the batch: the Pod before has the same signature, and its scores were used again; none were computed",
+			wantWhy:     "it was next in the batch: the previous Pod has the same signature, so its scores were reused and none were computed",
 		},
 		"a batch that offered another": {
 			attempt:     Attempt{Node: "c", BatchHint: "b", Matrix: three()},
@@ -223,7 +223,7 @@ func TestWhyAndSummary(t *testing.T) {
 		"nominated before": {
 			attempt:     Attempt{Node: "c", Nominated: "c", Matrix: three()},
 			wantSummary: "3 nodes → 1 feasible → c",
-			wantWhy:     "it was nominated in an attempt before, so it was tried first and still fits",
+			wantWhy:     "it was nominated in an earlier attempt, so it was tried first, and it still fits",
 		},
 	}
 	for name, tc := range tests {

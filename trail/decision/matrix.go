@@ -4,20 +4,23 @@ package decision
 
 import "slices"
 
-// Matrix is nodes by plugins. Nodes with the same verdict of every plugin share a row, and texts are kept once, so that
-// a record of 5,000 nodes stays small. Its methods, and the functions that read it, need one that fits together: Validate.
+// Matrix has what each plugin answered about each node. Nodes with equal verdicts share a row, and each text is kept
+// once, so that a record of 5,000 nodes stays small.
+//
+// Its methods, and all who read it, rely on Validate: each index points into its slice, and each row and each column
+// has the right length.
 type Matrix struct {
-	// Nodes are the names of all nodes of the scheduler's snapshot.
+	// Nodes are the names of all nodes in the scheduler's snapshot.
 	Nodes []string `json:"nodes,omitempty"`
-	// Filters are the columns, in the order in which the scheduler asks.
+	// Filters are the columns, in the order in which the scheduler asks the plugins.
 	Filters []Filter `json:"filters,omitempty"`
-	// Reasons are the texts of refusals, each once.
+	// Reasons are the reasons for refusals, each once.
 	Reasons []Reason `json:"reasons,omitempty"`
 	Rows    []Row    `json:"rows,omitempty"`
-	// Scored are the nodes that have scores, by their index in Nodes, in the order in which they passed the filters.
+	// Scored are the indexes in Nodes of the nodes that have scores, in the order in which they passed the filters.
 	Scored []int `json:"scored,omitempty"`
-	// ScoresSeen says that the scheduler computed the scores. Otherwise it needed none, because one node was left or a
-	// batch offered one, and they were evaluated afterwards.
+	// ScoresSeen reports whether the scheduler computed the scores. Otherwise it needed none, because one node was left or
+	// a batch offered one, and the scores were evaluated afterwards.
 	ScoresSeen bool    `json:"scoresSeen,omitempty"`
 	Scores     []Score `json:"scores,omitempty"`
 }
@@ -25,14 +28,14 @@ type Matrix struct {
 // Filter is a column.
 type Filter struct {
 	Plugin string `json:"plugin"`
-	// Skipped says that the plugin's PreFilter found nothing to do for this Pod, so that its Filter is not called.
+	// Skipped reports whether the plugin's PreFilter returned Skip, so that its Filter is not called for this Pod.
 	Skipped bool `json:"skipped,omitempty"`
 }
 
 // Reason is why a node was refused.
 type Reason struct {
 	Text string `json:"text"`
-	// Unresolvable says that preemption cannot help (UnschedulableAndUnresolvable).
+	// Unresolvable reports whether preemption cannot help (UnschedulableAndUnresolvable).
 	Unresolvable bool `json:"unresolvable,omitempty"`
 }
 
@@ -40,8 +43,8 @@ type Reason struct {
 type Row struct {
 	// Nodes are indexes in Matrix.Nodes.
 	Nodes Indexes `json:"nodes"`
-	// Looked reports whether the scheduler looked at these nodes; of a large cluster it looks at a part (sampling), and a
-	// PreFilter plugin can exclude nodes.
+	// Looked reports whether the scheduler looked at these nodes. In a large cluster it looks at a part of them
+	// (percentageOfNodesToScore), and a PreFilter plugin can exclude nodes.
 	Looked bool `json:"looked"`
 	// Verdicts has one for each of Matrix.Filters.
 	Verdicts Verdicts `json:"verdicts"`
@@ -51,14 +54,14 @@ type Row struct {
 type Score struct {
 	Plugin string `json:"plugin"`
 	Weight int64  `json:"weight"`
-	// Raw are what Score returned, before NormalizeScore. The scheduler does not tell them: they are always evaluated
-	// afterwards, and missing where nothing was.
+	// Raw are the results of Score, before NormalizeScore. The scheduler does not expose them, so they are always
+	// evaluated afterwards, and empty where nothing was evaluated.
 	Raw []int64 `json:"raw,omitempty"`
-	// Normalised are from 0 to 100; times Weight they are what counts. They are seen if Matrix.ScoresSeen.
+	// Normalised are from 0 to 100; multiplied by Weight they are added up. They are seen if Matrix.ScoresSeen.
 	Normalised []int64 `json:"normalised"`
 }
 
-// Sums returns the sum of the weighted scores of each of Scored.
+// Sums returns the sum of the weighted scores of each node in Scored.
 func (m *Matrix) Sums() []int64 {
 	sums := make([]int64, len(m.Scored))
 	for _, score := range m.Scores {
@@ -80,7 +83,7 @@ func (m *Matrix) Looked() int {
 	return looked
 }
 
-// Feasible counts the nodes at which the scheduler looked and which no plugin refused.
+// Feasible counts the nodes that the scheduler looked at and that no plugin refused.
 func (m *Matrix) Feasible() int {
 	feasible := 0
 	for _, row := range m.Rows {

@@ -8,8 +8,8 @@ import (
 	"fmt"
 )
 
-// Decode returns the record in data. It refuses a record that does not fit together, so that neither this package nor
-// whoever renders the record has to check an index again. The error names the field, its value and what would be right.
+// Decode returns the record in data, which is valid (Record.Validate), so that nobody has to check an index again. The
+// error names the field, its value and what would be right.
 func Decode(data []byte) (Record, error) {
 	var r Record
 	if err := json.Unmarshal(data, &r); err != nil {
@@ -21,8 +21,8 @@ func Decode(data []byte) (Record, error) {
 	return r, nil
 }
 
-// Validate returns an error if the record names no Pod, if it is not exactly one piece of evidence, or if the matrix of
-// its attempt does not fit together.
+// Validate returns an error if the record names no Pod, holds none or several of Attempt, Binding, Move and Victim, or
+// has an attempt with an invalid matrix.
 func (r *Record) Validate() error {
 	if r.Pod.UID == "" {
 		return errors.New("pod.uid is empty: the record names no Pod")
@@ -45,8 +45,9 @@ func (r *Record) Validate() error {
 	return nil
 }
 
-// Validate returns an error if an index points to nothing, a node is in two rows, a scored node is in none, or a row or
-// a column has another length than what it is about. A matrix of nodes without rows is valid.
+// Validate returns an error if an index is out of range, a node is in two rows, a scored node is in none or scored
+// twice, or a row has not one verdict for each filter or a score plugin not one score for each scored node. A matrix of
+// nodes without rows is valid.
 func (m *Matrix) Validate() error {
 	inRow := make([]bool, len(m.Nodes))
 	for i := range m.Rows {
@@ -65,7 +66,7 @@ func (m *Matrix) Validate() error {
 	return nil
 }
 
-// validateRow also notes in inRow which nodes have a row.
+// validateRow also sets inRow for the row's nodes.
 func (m *Matrix) validateRow(row *Row, inRow []bool) error {
 	for i, node := range row.Nodes {
 		switch {

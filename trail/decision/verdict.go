@@ -8,17 +8,18 @@ import (
 	"strconv"
 )
 
-// Answer is what a plugin answers about a node.
+// Answer is the answer of a filter plugin about a node.
 type Answer uint8
 
-// The answers. NotAsked is none: the scheduler did not ask, and nothing was evaluated afterwards.
+// The answers. NotAsked means that there is none: the scheduler did not ask, and nothing was evaluated afterwards.
 const (
 	NotAsked Answer = iota
 	Passes
 	Refuses
 )
 
-// Verdict is what one plugin says about one node. The zero value is that of a plugin that was not asked.
+// Verdict is the answer of one plugin about one node, and who got it. The zero value is that of a plugin that was not
+// asked.
 type Verdict struct {
 	Answer Answer
 	// Seen reports whether the scheduler itself got the answer. Otherwise it was evaluated afterwards.
@@ -30,7 +31,7 @@ type Verdict struct {
 // Pass returns the verdict of a plugin that lets the node pass.
 func Pass(seen bool) Verdict { return Verdict{Answer: Passes, Seen: seen} }
 
-// Refuse returns the verdict of a plugin that refuses the node for Reasons[reason].
+// Refuse returns the verdict of a plugin that refuses the node for Matrix.Reasons[reason].
 func Refuse(reason int, seen bool) Verdict {
 	return Verdict{Answer: Refuses, Seen: seen, Reason: reason}
 }
@@ -41,14 +42,14 @@ func (v Verdict) Asked() bool { return v.Answer != NotAsked }
 // Refused reports whether the node is refused.
 func (v Verdict) Refused() bool { return v.Answer == Refuses }
 
-// Verdicts are those on one node, or on several with equal ones. In JSON each is a number, so that a record of 5,000
-// nodes stays small:
+// Verdicts are the verdicts of all plugins about a node. In JSON each is a number, so that a record of many kinds of
+// refusal stays small:
 //
 //	0     not asked, and not evaluated
 //	1     passes, as seen
 //	2     passes, as evaluated afterwards
-//	3+2r  refused for Reasons[r], as seen
-//	4+2r  refused for Reasons[r], as evaluated afterwards
+//	3+2r  refused for Matrix.Reasons[r], as seen
+//	4+2r  refused for Matrix.Reasons[r], as evaluated afterwards
 type Verdicts []Verdict
 
 // firstRefusal is the number of the first refusal.
@@ -95,7 +96,7 @@ func (v Verdicts) MarshalJSON() ([]byte, error) {
 	return append(out, ']'), nil
 }
 
-// UnmarshalJSON reads the numbers. The error names the first that is none of a verdict.
+// UnmarshalJSON reads the numbers. The error names the first number that stands for no verdict.
 func (v *Verdicts) UnmarshalJSON(data []byte) error {
 	var numbers []int
 	if err := json.Unmarshal(data, &numbers); err != nil {

@@ -10,20 +10,20 @@ import (
 	"podtrail.dev/podtrail/trail/decision"
 )
 
-// singleRows is up to how many nodes each has a row of its own; of more, those with equal verdicts share one.
+// singleRows is the largest number of nodes that have a row each. Of more nodes, those with equal verdicts share a row.
 const singleRows = 10
 
-// filters writes nodes by filter plugins. Only plugins that refuse a node have a column; the others are told in lines.
+// filters writes the verdicts. Only plugins that refuse a node have a column; the others are listed below.
 func (w *scheduleWriter) filters(m *decision.Matrix) {
 	var columns []int
 	passing, skipped, unasked := []string{}, []string{}, []string{}
 	for i, filter := range m.Filters {
-		switch kind := columnKind(m, i); {
-		case kind == refuses:
+		switch answer := columnAnswer(m, i); {
+		case answer == decision.Refuses:
 			columns = append(columns, i)
 		case filter.Skipped:
 			skipped = append(skipped, filter.Plugin)
-		case kind == silent:
+		case answer == decision.NotAsked:
 			unasked = append(unasked, filter.Plugin)
 		default:
 			passing = append(passing, filter.Plugin)
@@ -40,13 +40,13 @@ func (w *scheduleWriter) filters(m *decision.Matrix) {
 		w.table(t)
 	}
 	for _, line := range []struct {
-		words string
+		text  string
 		names []string
 	}{
-		{w.all(m) + " by ", passing}, {"not needed for this Pod: ", skipped}, {"not asked: ", unasked},
+		{allNodes(m) + " by ", passing}, {"not needed for this Pod: ", skipped}, {"not asked: ", unasked},
 	} {
 		if len(line.names) > 0 {
-			w.wrapped(line.words+strings.Join(line.names, ", "), dim)
+			w.wrapped(line.text+strings.Join(line.names, ", "), dim)
 		}
 	}
 	if unseen(m) {
@@ -54,33 +54,28 @@ func (w *scheduleWriter) filters(m *decision.Matrix) {
 	}
 }
 
-func (w *scheduleWriter) all(m *decision.Matrix) string {
+func allNodes(m *decision.Matrix) string {
 	if len(m.Nodes) == 1 {
 		return "the one node is passed"
 	}
 	return fmt.Sprintf("all %d nodes are passed", len(m.Nodes))
 }
 
-const (
-	passes = iota
-	refuses
-	silent // was asked about no node
-)
-
-func columnKind(m *decision.Matrix, column int) int {
-	kind := silent
+// columnAnswer returns Refuses if the plugin refuses a node, NotAsked if it was asked about none, and otherwise Passes.
+func columnAnswer(m *decision.Matrix, column int) decision.Answer {
+	answer := decision.NotAsked
 	for _, row := range m.Rows {
 		switch row.Verdicts[column].Answer {
 		case decision.Refuses:
-			return refuses
+			return decision.Refuses
 		case decision.Passes:
-			kind = passes
+			answer = decision.Passes
 		}
 	}
-	return kind
+	return answer
 }
 
-// displayed are the rows to show: one for each node of a few, else those of the record.
+// displayed returns the rows to show: one for each node if there are few, otherwise those of the record.
 func displayed(m *decision.Matrix) []decision.Row {
 	if len(m.Nodes) > singleRows {
 		return slices.SortedStableFunc(slices.Values(m.Rows), func(a, b decision.Row) int { return len(b.Nodes) - len(a.Nodes) })

@@ -36,13 +36,10 @@ func ParseDecision(record Record) ([]trail.Observation, error) {
 		observeBinding(&o, d)
 	case d.Move != nil:
 		o.Evidence.ID += "/move"
-		o.Summary = decision.MoveWords(d.Move)
+		o.Summary = decision.DescribeMove(d.Move)
 	default:
 		o.Evidence.ID += "/victim/" + d.Victim.Pod.UID
-		o.Summary = fmt.Sprintf("preempts Pod %s/%s on %s", d.Victim.Pod.Namespace, d.Victim.Pod.Name, d.Victim.Node)
-		if d.Victim.Error != "" {
-			o.Summary += ", in vain: " + d.Victim.Error
-		}
+		o.Summary = decision.DescribeVictim(d.Victim)
 	}
 	return []trail.Observation{o}, nil
 }

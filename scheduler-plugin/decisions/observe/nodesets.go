@@ -14,9 +14,9 @@ import (
 	"podtrail.dev/podtrail/trail/decision"
 )
 
-// nodeSets are the names of the nodes of the attempts that are kept. They are most of an attempt in a large cluster and
-// the same for many attempts, so they are kept once, apart from the records, and put back in when a record is served.
-// A set is kept as long as a record refers to it. It is safe for concurrent use.
+// nodeSets keeps the names of the nodes of the recorded attempts. In a large cluster they are most of an attempt, and
+// the same for many attempts, so each set is kept once and apart from the records, and added to a record when it is
+// served. A set is kept as long as a record refers to it. It is safe for concurrent use.
 type nodeSets struct {
 	mu    sync.Mutex
 	last  uint64
@@ -43,8 +43,8 @@ func bytesOf(names []string) int64 {
 	return size
 }
 
-// pack encodes a record. The names of its nodes go to their set and not into the result, unless a set of them would take
-// more than limit bytes.
+// pack encodes a record. The names of its nodes go to their set and not into the result, unless a set of them would
+// take more than limit bytes.
 func (s *nodeSets) pack(record decision.Record, limit int64) ([]byte, error) {
 	var id uint64
 	if record.Attempt != nil {
@@ -131,7 +131,7 @@ func (s *nodeSets) namesOf(id uint64) ([]string, bool) {
 	return nil, false
 }
 
-// release takes a packed record out of the count, and drops its set if it was the last one.
+// release must be called when a packed record is dropped. It drops the record's set after the last of its records.
 func (s *nodeSets) release(packed []byte) {
 	id, _ := binary.Uvarint(packed)
 	s.mu.Lock()
@@ -149,7 +149,7 @@ func (s *nodeSets) release(packed []byte) {
 	}
 }
 
-// held is how many bytes the sets take.
+// held returns how many bytes the sets take.
 func (s *nodeSets) held() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -36,10 +36,10 @@ func TestARecordIsServedAsItWas(t *testing.T) {
 			Nodes: nodes, Filters: []decision.Filter{{Plugin: "NodeName"}},
 			Rows: []decision.Row{{Nodes: []int{0, 1}, Looked: true, Verdicts: decision.Verdicts{decision.Pass(true)}}},
 		}), ample},
-		"with nodes alone":                       {attemptOn(decision.Matrix{Nodes: nodes}), ample},
-		"with more nodes than there is room for": {attemptOn(decision.Matrix{Nodes: nodes}), 10},
-		"without nodes":                          {attemptOn(decision.Matrix{}), ample},
-		"of a binding":                           {decision.Record{Binding: &decision.Binding{Node: "one"}}, ample},
+		"with nodes only":                {attemptOn(decision.Matrix{Nodes: nodes}), ample},
+		"with more nodes than the limit": {attemptOn(decision.Matrix{Nodes: nodes}), 10},
+		"without nodes":                  {attemptOn(decision.Matrix{}), ample},
+		"of a binding":                   {decision.Record{Binding: &decision.Binding{Node: "one"}}, ample},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -116,7 +116,8 @@ func matrix5000() decision.Matrix {
 	return matrix
 }
 
-// BenchmarkPack5000 encodes an attempt on 5,000 nodes and reports how many bytes of it are kept and how many are served.
+// BenchmarkPack5000 encodes an attempt on 5,000 nodes and reports how many bytes of it are kept and how many are
+// served.
 func BenchmarkPack5000(b *testing.B) {
 	record := attemptOn(matrix5000())
 	var sets nodeSets
