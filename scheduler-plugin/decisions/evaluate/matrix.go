@@ -87,7 +87,7 @@ func (b *builder) addColumns() {
 // addRows gives nodes with equal verdicts one row.
 func (b *builder) addRows() {
 	statuses, looked := b.observed.byNode(b.scratch)
-	verdicts := make(decision.Verdicts, len(b.matrix.Filters))
+	verdicts := zeroed(&b.scratch.verdicts, len(b.matrix.Filters))
 	// If nothing was evaluated and PreFilter left all nodes, all nodes that passed have equal verdicts, and so have all
 	// that the scheduler never looked at.
 	plain := b.evaluated == nil && b.observed.PreFilterNodes == nil

@@ -2,13 +2,18 @@
 
 package evaluate
 
-import fwk "k8s.io/kube-scheduler/framework"
+import (
+	fwk "k8s.io/kube-scheduler/framework"
+
+	"podtrail.dev/podtrail/trail/decision"
+)
 
 // scratch holds buffers that are reused from one attempt to the next. A scheduler places hundreds of Pods a second, and
 // its garbage collector would have to free new ones each time.
 type scratch struct {
 	statuses []*fwk.Status
 	looked   []bool
+	verdicts []decision.Verdict
 	rows     []int
 	indexes  []int
 	scored   []int
