@@ -3,17 +3,17 @@
 package decisions
 
 import (
-	"errors"
 	"fmt"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/ptr"
-	kjson "sigs.k8s.io/json"
+
+	"podtrail.dev/podtrail/scheduler-plugin/pluginargs"
 )
 
-// Whose decisions are recorded.
+// The values of DecisionRecorderArgs.Record.
 const (
 	// RecordLabelled records Pods of namespaces with the label podtrail.dev/decisions: enabled.
 	RecordLabelled = "Labelled"
@@ -23,40 +23,29 @@ const (
 
 const (
 	defaultHoldTimeoutSeconds int64 = 300
-	// maxHoldTimeoutSeconds leaves room below the 15 minutes that the framework lets a Pod wait in Permit
-	// (maxTimeout in framework/runtime/framework.go).
+	// maxHoldTimeoutSeconds is less than the 15 minutes that the framework lets a Pod wait in Permit (maxTimeout in
+	// framework/runtime/framework.go).
 	maxHoldTimeoutSeconds int64 = 840
 )
 
-// DecisionRecorderArgs are the plugin's arguments in KubeSchedulerConfiguration, under pluginConfig. The name is fixed
-// by upstream's convention: plugin name and "Args".
+// DecisionRecorderArgs are the plugin's arguments in KubeSchedulerConfiguration, under pluginConfig. By upstream's
+// convention the type is named after the plugin, with the suffix "Args".
 type DecisionRecorderArgs struct {
 	metav1.TypeMeta `json:",inline"`
 
-	// Record says whose decisions are recorded: Labelled (the default) or All.
+	// Record is whose decisions are recorded: Labelled or All. Defaults to Labelled.
 	Record string `json:"record,omitempty"`
 
-	// HoldTimeoutSeconds is how long a Pod with the annotation podtrail.dev/hold-at waits at most, 1 to 840. Defaults
+	// HoldTimeoutSeconds is how long a Pod with the annotation podtrail.dev/hold-at waits at most, from 1 to 840. Defaults
 	// to 300.
 	HoldTimeoutSeconds *int64 `json:"holdTimeoutSeconds,omitempty"`
 }
 
-// decodeArgs returns the decoded, defaulted and validated arguments. obj is what the framework hands to a factory:
-// nil, or *runtime.Unknown with JSON. Fields that it does not know are refused, as in ImageZone.
+// decodeArgs returns the decoded, defaulted and validated arguments.
 func decodeArgs(obj runtime.Object) (*DecisionRecorderArgs, error) {
-	path := field.NewPath("pluginConfig").Key(Name).Child("args")
-	args := &DecisionRecorderArgs{}
-	if obj != nil {
-		unknown, ok := obj.(*runtime.Unknown)
-		if !ok || unknown.ContentType != "" && unknown.ContentType != runtime.ContentTypeJSON {
-			return nil, fmt.Errorf("%s: want JSON in *runtime.Unknown, got %T", path, obj)
-		}
-		if len(unknown.Raw) > 0 {
-			strictErrs, err := kjson.UnmarshalStrict(unknown.Raw, args)
-			if err := errors.Join(append(strictErrs, err)...); err != nil {
-				return nil, fmt.Errorf("%s: %w; it takes record and holdTimeoutSeconds", path, err)
-			}
-		}
+	args, err := pluginargs.Decode[DecisionRecorderArgs](obj, Name, "record and holdTimeoutSeconds")
+	if err != nil {
+		return nil, err
 	}
 	if args.Record == "" {
 		args.Record = RecordLabelled
@@ -64,10 +53,15 @@ func decodeArgs(obj runtime.Object) (*DecisionRecorderArgs, error) {
 	if args.HoldTimeoutSeconds == nil {
 		args.HoldTimeoutSeconds = ptr.To(defaultHoldTimeoutSeconds)
 	}
-	return args, validateArgs(args, path).ToAggregate()
+	if err := validateArgs(args).ToAggregate(); err != nil {
+		return nil, err
+	}
+	return args, nil
 }
 
-func validateArgs(args *DecisionRecorderArgs, path *field.Path) field.ErrorList {
+// validateArgs expects defaulted arguments.
+func validateArgs(args *DecisionRecorderArgs) field.ErrorList {
+	path := pluginargs.Path(Name)
 	var errs field.ErrorList
 	if args.Record != RecordLabelled && args.Record != RecordAll {
 		errs = append(errs, field.NotSupported(path.Child("record"), args.Record, []string{RecordLabelled, RecordAll}))

@@ -14,29 +14,22 @@ import (
 	fwk "k8s.io/kube-scheduler/framework"
 )
 
-// HoldAnnotationKey on a Pod, with the value HoldAtPermit, lets it wait in Permit until the annotation is taken away
-// or the time is up.
 const (
-	HoldAnnotationKey = "podtrail.dev/hold-at"
-	HoldAtPermit      = "permit"
-)
-
-const (
-	// holdGrace is how much longer the framework would wait than we do. When its time is up the framework rejects the
-	// Pod, which would only be tried and held once more; a breakpoint lets go instead.
+	// holdGrace is how much longer the framework waits than the plugin. When the framework's time is up it rejects the
+	// Pod, which would then be tried and held again; the plugin lets the Pod continue before that.
 	holdGrace = 30 * time.Second
-	// holdCheckEvery is how often a held Pod is looked up in the informer's cache. Looking is right where waiting for
-	// an update is not: the annotation can be gone before the framework lists the Pod as waiting.
+	// holdCheckEvery is how often a held Pod is looked up in the informer's cache. Waiting for an update would miss an
+	// annotation that is removed before the framework lists the Pod as waiting.
 	holdCheckEvery = 200 * time.Millisecond
 )
 
 const holdStateKey fwk.StateKey = "Permit" + Name
 
-// Hold is what Permit says about a Pod that has the annotation.
+// Hold is the answer of Permit about a Pod that has the annotation.
 type Hold struct {
-	// Until is when the Pod goes on by itself; zero if it does not wait.
+	// Until is when the Pod continues by itself, or zero if it does not wait.
 	Until time.Time
-	// Problem says why the annotation has no effect.
+	// Problem is why the annotation has no effect, or empty.
 	Problem string
 }
 
@@ -45,7 +38,7 @@ func (h *Hold) Clone() fwk.StateData {
 	return h
 }
 
-// ReadHold returns what Permit wrote into the cycle state; nil if the Pod has no annotation.
+// ReadHold returns what Permit wrote into the cycle state, or nil if the Pod has no annotation.
 func ReadHold(state fwk.CycleState) *Hold {
 	data, err := state.Read(holdStateKey)
 	if err != nil {
@@ -55,8 +48,8 @@ func ReadHold(state fwk.CycleState) *Hold {
 	return hold
 }
 
-// Permit lets a Pod wait that asks for it. Its node stays reserved, and no other Pod waits with it: the wait is in the
-// Pod's own binding cycle.
+// Permit lets a Pod wait that asks to be held. Its node stays reserved. No other Pod waits for it: the wait is part of
+// the Pod's own binding cycle.
 func (pl *DecisionRecorder) Permit(ctx context.Context, state fwk.CycleState, pod *corev1.Pod, _ string) (*fwk.Status, time.Duration) {
 	at, asks := pod.Annotations[HoldAnnotationKey]
 	if !asks {
@@ -76,28 +69,35 @@ func (pl *DecisionRecorder) Permit(ctx context.Context, state fwk.CycleState, po
 		timeout + holdGrace
 }
 
-// release waits until the Pod is to go on, and lets it. It ends with the hold, whoever ends it.
+// release allows the Pod once its annotation is gone or the time is up. It returns when the hold has ended, whoever
+// ended it, and when the scheduler ends.
 func (pl *DecisionRecorder) release(logger klog.Logger, namespace, name string, uid types.UID, until time.Time) {
 	ticker := time.NewTicker(holdCheckEvery)
 	defer ticker.Stop()
-	waiting := false
-	for now := range ticker.C {
+	listed := false
+	for {
+		var now time.Time
+		select {
+		case <-pl.stopped:
+			return
+		case now = <-ticker.C:
+		}
 		pod := pl.handle.GetWaitingPod(uid)
 		switch {
-		case pod == nil && (waiting || now.After(until)):
+		case pod == nil && (listed || now.After(until)):
 			return // bound, rejected or preempted
 		case pod == nil: // the framework is about to list it
 		case now.After(until) || pl.continues(namespace, name, uid):
-			logger.V(2).Info("Letting a held Pod go on", "timedOut", now.After(until))
+			logger.V(2).Info("Letting a held Pod continue", "timedOut", now.After(until))
 			pod.Allow(Name)
 			return
 		default:
-			waiting = true
+			listed = true
 		}
 	}
 }
 
-// continues says whether the hold was taken away, or the Pod.
+// continues reports whether the annotation or the Pod is gone.
 func (pl *DecisionRecorder) continues(namespace, name string, uid types.UID) bool {
 	pod, err := pl.pods.Pods(namespace).Get(name)
 	if err != nil {

@@ -3,13 +3,17 @@
 package decisions
 
 import (
+	"context"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes/fake"
 	corev1listers "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
@@ -18,26 +22,30 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-// waitingRoom is a handle with one Pod that waits in Permit from the third look on, until it is allowed.
-type waitingRoom struct {
+// fakeHandle is a handle with one Pod that waits in Permit from the third look on, until it is allowed.
+type fakeHandle struct {
 	fwk.Handle
-	looks   atomic.Int64
-	allowed chan string
+	informers informers.SharedInformerFactory
+	looks     atomic.Int64
+	allowed   chan string
 }
 
-func (r *waitingRoom) GetWaitingPod(types.UID) fwk.WaitingPod {
-	if r.looks.Add(1) < 3 {
+func (h *fakeHandle) ProfileName() string                                    { return "test" }
+func (h *fakeHandle) SharedInformerFactory() informers.SharedInformerFactory { return h.informers }
+
+func (h *fakeHandle) GetWaitingPod(types.UID) fwk.WaitingPod {
+	if h.looks.Add(1) < 3 {
 		return nil
 	}
-	return waitingPod{room: r}
+	return waitingPod{handle: h}
 }
 
 type waitingPod struct {
 	fwk.WaitingPod
-	room *waitingRoom
+	handle *fakeHandle
 }
 
-func (p waitingPod) Allow(plugin string) { p.room.allowed <- plugin }
+func (p waitingPod) Allow(plugin string) { p.handle.allowed <- plugin }
 
 func heldPod(change func(*corev1.Pod)) *corev1.Pod {
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
@@ -49,7 +57,7 @@ func heldPod(change func(*corev1.Pod)) *corev1.Pod {
 	return pod
 }
 
-// TestRelease: what lets a held Pod go on. It is not listed as waiting when release begins to look.
+// TestRelease: what ends the hold of a Pod. It is not listed as waiting when release begins to look.
 func TestRelease(t *testing.T) {
 	const never = time.Hour
 	tests := map[string]struct {
@@ -57,12 +65,12 @@ func TestRelease(t *testing.T) {
 		wait   time.Duration
 		held   bool
 	}{
-		"the annotation":                      {cached: heldPod(nil), wait: never, held: true},
-		"the annotation is gone":              {cached: heldPod(func(p *corev1.Pod) { p.Annotations = nil }), wait: never},
-		"the annotation says something else":  {cached: heldPod(func(p *corev1.Pod) { p.Annotations[HoldAnnotationKey] = "bind" }), wait: never},
-		"the Pod is gone":                     {wait: never},
-		"another Pod has its name":            {cached: heldPod(func(p *corev1.Pod) { p.UID = "other" }), wait: never},
-		"the time is up, and it is let go on": {cached: heldPod(nil), wait: time.Second},
+		"the annotation":                     {cached: heldPod(nil), wait: never, held: true},
+		"the annotation is gone":             {cached: heldPod(func(p *corev1.Pod) { p.Annotations = nil }), wait: never},
+		"the annotation says something else": {cached: heldPod(func(p *corev1.Pod) { p.Annotations[HoldAnnotationKey] = "bind" }), wait: never},
+		"the Pod is gone":                    {wait: never},
+		"another Pod has its name":           {cached: heldPod(func(p *corev1.Pod) { p.UID = "other" }), wait: never},
+		"the time is up":                     {cached: heldPod(nil), wait: time.Second},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -73,8 +81,8 @@ func TestRelease(t *testing.T) {
 					t.Fatalf("Filling the cache: %v", err)
 				}
 			}
-			room := &waitingRoom{allowed: make(chan string, 1)}
-			pl := &DecisionRecorder{handle: room, pods: corev1listers.NewPodLister(indexer)}
+			handle := &fakeHandle{allowed: make(chan string, 1)}
+			pl := &DecisionRecorder{handle: handle, pods: corev1listers.NewPodLister(indexer)}
 			go pl.release(klog.Background(), "demo", "web", "web-uid", time.Now().Add(tc.wait))
 			// Long enough for ten looks.
 			deadline := time.After(10 * holdCheckEvery)
@@ -82,17 +90,50 @@ func TestRelease(t *testing.T) {
 				deadline = time.After(30 * time.Second)
 			}
 			select {
-			case plugin := <-room.allowed:
+			case plugin := <-handle.allowed:
 				if tc.held || plugin != Name {
-					t.Errorf("Let go on by %s, though held: %v", plugin, tc.held)
+					t.Errorf("Allowed by %s, though held: %v", plugin, tc.held)
 				}
 			case <-deadline:
 				if !tc.held {
-					t.Error("Not let go on within 30 s")
+					t.Error("Not allowed within 30 s")
 				}
 			}
 		})
 	}
+}
+
+// TestHoldEndsWithTheScheduler: when the scheduler ends, nothing looks after a held Pod any more. Permit's own context,
+// which ends with the cycle, does not end the hold.
+func TestHoldEndsWithTheScheduler(t *testing.T) {
+	factory := informers.NewSharedInformerFactory(fake.NewClientset(heldPod(nil)), 0)
+	if err := factory.Core().V1().Pods().Informer().GetIndexer().Add(heldPod(nil)); err != nil {
+		t.Fatalf("Filling the cache: %v", err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		scheduler, end := context.WithCancel(t.Context())
+		handle := &fakeHandle{informers: factory, allowed: make(chan string, 1)}
+		pl, err := New(scheduler, nil, handle)
+		if err != nil {
+			t.Fatalf("New: %v", err)
+		}
+		cycle, endCycle := context.WithCancel(scheduler)
+		if status, _ := pl.(*DecisionRecorder).Permit(cycle, framework.NewCycleState(), heldPod(nil), "worker"); !status.IsWait() {
+			t.Fatalf("Status %v, want Wait", status)
+		}
+		endCycle()
+		time.Sleep(10 * holdCheckEvery)
+		if handle.looks.Load() < 9 {
+			t.Errorf("%d looks for the Pod after its cycle has ended, want one each %s for as long as the scheduler runs", handle.looks.Load(), holdCheckEvery)
+		}
+		end()
+		synctest.Wait()
+		looks := handle.looks.Load()
+		time.Sleep(time.Hour)
+		if more := handle.looks.Load() - looks; more != 0 || len(handle.allowed) != 0 {
+			t.Errorf("%d looks for the Pod after the scheduler has ended, and it was allowed %d times; want none", more, len(handle.allowed))
+		}
+	})
 }
 
 // TestPermit: who waits, and for how long.
@@ -110,7 +151,7 @@ func TestPermit(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			indexer := cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc})
 			pl := &DecisionRecorder{
-				handle: &waitingRoom{allowed: make(chan string, 1)}, pods: corev1listers.NewPodLister(indexer),
+				handle: &fakeHandle{allowed: make(chan string, 1)}, pods: corev1listers.NewPodLister(indexer),
 				args: DecisionRecorderArgs{HoldTimeoutSeconds: ptr.To[int64](7)},
 			}
 			pod := heldPod(func(p *corev1.Pod) { p.Annotations = tc.annotations })

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package decisions is the scheduler plugin DecisionRecorder: it lets the decisions of its profile be recorded, and
-// it holds a Pod in Permit that asks for it.
+// Package decisions is the scheduler plugin DecisionRecorder: it enables recording the decisions of its profile, and it
+// holds Pods in Permit that ask to be held.
 //
-// A plugin cannot see what other plugins say: the framework hands each of them its own question only. So the plugin
-// is but the switch, the hold and the ear at the queue; who listens is in the package observe, which stands between the
-// scheduler and its framework, and evaluate, which asks again what the scheduler did not ask.
+// A plugin cannot see the answers of other plugins. So the plugin itself only enables recording, holds Pods and listens
+// to the queue. Package observe does the recording: it wraps the scheduler's framework. Package evaluate asks the
+// plugins what the scheduler did not ask them.
 package decisions
 
 import (
@@ -23,20 +23,16 @@ import (
 // Name is the plugin's name in the registry and in KubeSchedulerConfiguration.
 const Name = "DecisionRecorder"
 
-// NamespaceLabelKey, with the value NamespaceLabelValue, on a namespace asks for recording its Pods' decisions.
-const (
-	NamespaceLabelKey   = "podtrail.dev/decisions"
-	NamespaceLabelValue = "enabled"
-)
-
-// DecisionRecorder decides nothing but how long a Pod waits that asks to.
+// DecisionRecorder makes no scheduling decision. It only delays Pods that ask to be held.
 type DecisionRecorder struct {
 	handle     fwk.Handle
 	args       DecisionRecorderArgs
 	namespaces corev1listers.NamespaceLister
 	pods       corev1listers.PodLister
-	// enqueued is told of each Pod that the queue takes up; nil if nobody listens. It is set before the scheduler runs.
-	enqueued func(*corev1.Pod)
+	// stopped is closed when the scheduler ends. The context that Permit gets does not outlive its cycle.
+	stopped <-chan struct{}
+	// onEnqueue is called with each Pod that enters the queue. It may be nil, and is set before the scheduler runs.
+	onEnqueue func(*corev1.Pod)
 }
 
 var (
@@ -46,9 +42,9 @@ var (
 	_ fwk.SignPlugin        = &DecisionRecorder{}
 )
 
-// New is the plugin's factory (runtime.PluginFactory). It fails if the arguments are not valid DecisionRecorderArgs;
-// the scheduler then does not start.
-func New(_ context.Context, obj runtime.Object, handle fwk.Handle) (fwk.Plugin, error) {
+// New is the plugin's factory (runtime.PluginFactory). It fails if the arguments are not valid DecisionRecorderArgs, so
+// that the scheduler does not start. ctx is the scheduler's: when it ends, nothing looks after held Pods any more.
+func New(ctx context.Context, obj runtime.Object, handle fwk.Handle) (fwk.Plugin, error) {
 	args, err := decodeArgs(obj)
 	if err != nil {
 		return nil, fmt.Errorf("configuring profile %q: %w", handle.ProfileName(), err)
@@ -61,6 +57,7 @@ func New(_ context.Context, obj runtime.Object, handle fwk.Handle) (fwk.Plugin, 
 		handle: handle, args: *args,
 		namespaces: informers.Core().V1().Namespaces().Lister(),
 		pods:       informers.Core().V1().Pods().Lister(),
+		stopped:    ctx.Done(),
 	}, nil
 }
 
@@ -69,7 +66,7 @@ func (pl *DecisionRecorder) Name() string {
 	return Name
 }
 
-// Wants says whether the decisions on Pods of a namespace are to be recorded.
+// Wants reports whether the decisions about Pods of a namespace are to be recorded.
 func (pl *DecisionRecorder) Wants(namespace string) bool {
 	if pl.args.Record == RecordAll {
 		return true
@@ -78,22 +75,22 @@ func (pl *DecisionRecorder) Wants(namespace string) bool {
 	return err == nil && ns.Labels[NamespaceLabelKey] == NamespaceLabelValue
 }
 
-// OnEnqueue lets fn be called with each Pod that comes or comes back into the queue, under the queue's lock: fn must
-// not call the queue and must be quick. It must be set before the scheduler runs.
+// OnEnqueue makes the plugin call fn with each Pod that enters or re-enters the queue, under the queue's lock: fn must
+// not call the queue and must be quick. It must be called before the scheduler runs.
 func (pl *DecisionRecorder) OnEnqueue(fn func(*corev1.Pod)) {
-	pl.enqueued = fn
+	pl.onEnqueue = fn
 }
 
-// PreEnqueue lets every Pod pass. The queue calls it whenever it takes a Pod up, which no other extension point tells.
+// PreEnqueue lets every Pod pass. It is the only extension point that is called whenever a Pod enters the queue.
 func (pl *DecisionRecorder) PreEnqueue(_ context.Context, pod *corev1.Pod) *fwk.Status {
-	if pl.enqueued != nil {
-		pl.enqueued(pod)
+	if pl.onEnqueue != nil {
+		pl.onEnqueue(pod)
 	}
 	return nil
 }
 
-// EventsToRegister registers no event: the plugin rejects no Pod, so there is none to wake. Without this method the
-// framework would register the plugin for every event there is.
+// EventsToRegister registers no event: the plugin rejects no Pod, so it has none to wake. Without this method the
+// framework would register the plugin for every event.
 func (pl *DecisionRecorder) EventsToRegister(context.Context) ([]fwk.ClusterEventWithHint, error) {
 	return nil, nil
 }
@@ -104,7 +101,7 @@ func (pl *DecisionRecorder) SignPod(context.Context, *corev1.Pod) ([]fwk.SignFra
 	return nil, nil
 }
 
-// holdTimeout is how long a Pod is held at most.
+// holdTimeout returns how long a Pod is held at most.
 func (pl *DecisionRecorder) holdTimeout() time.Duration {
 	return time.Duration(*pl.args.HoldTimeoutSeconds) * time.Second
 }

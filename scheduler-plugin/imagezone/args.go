@@ -3,96 +3,59 @@
 package imagezone
 
 import (
-	"errors"
 	"fmt"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/ptr"
-	kjson "sigs.k8s.io/json"
+
+	"podtrail.dev/podtrail/scheduler-plugin/pluginargs"
 )
 
 const (
 	defaultImageWeight int64 = 1
-	// An uneven spread over zones stays for the life of the Pods, a pull
-	// happens once: so by default the zones win where the two disagree.
+	// An uneven spread over zones lasts as long as the Pods, and a pull happens once. So by default the zones win if the
+	// two disagree.
 	defaultZoneWeight int64 = 2
 
-	// Without it Pods go to nodes where the pull fills the disk, and the kubelet
-	// then evicts others.
+	// Without it the pull can fill the disk of a node, and the kubelet then evicts other Pods.
 	defaultDiskFilter = true
 
 	minWeight int64 = 0
 	maxWeight int64 = 100
 )
 
-// ImageZoneArgs are the plugin's arguments in KubeSchedulerConfiguration,
-// under pluginConfig. The name is fixed by upstream's convention: plugin name
-// and "Args".
+// ImageZoneArgs are the plugin's arguments in KubeSchedulerConfiguration, under pluginConfig. By upstream's convention
+// the type is named after the plugin, with the suffix "Args".
 type ImageZoneArgs struct {
 	metav1.TypeMeta `json:",inline"`
 
-	// ImageWeight is the weight, 0 to 100, of the share of the Pod's image
-	// bytes that a node already holds. Defaults to 1. 0 leaves images out.
+	// ImageWeight is the weight, 0 to 100, of the share of the Pod's image bytes that a node already holds. Defaults to 1.
+	// 0 leaves images out.
 	ImageWeight *int64 `json:"imageWeight,omitempty"`
 
-	// ZoneWeight is the weight, 0 to 100, of the preference for zones with
-	// fewer of the Pod's siblings. Defaults to 2. 0 leaves zones out and
-	// lets Pods that have a controller be scheduled in batches.
+	// ZoneWeight is the weight, 0 to 100, of the preference for zones with fewer of the Pod's siblings. Defaults to 2. 0
+	// leaves zones out and lets Pods that have a controller be scheduled in batches.
 	ZoneWeight *int64 `json:"zoneWeight,omitempty"`
 
-	// DiskFilter is whether a node without disk room for the images that the
-	// Pod would have to pull is refused. Defaults to true. Set it to false where
-	// nodes keep images on a disk of their own: their status does not tell about it.
+	// DiskFilter is whether a node without disk room for the images that the Pod would have to pull is refused. Defaults
+	// to true. Set it to false if nodes keep images on a separate disk: their status does not cover it.
 	DiskFilter *bool `json:"diskFilter,omitempty"`
 }
 
-// argsPath is where the arguments stand within a profile.
-func argsPath() *field.Path {
-	return field.NewPath("pluginConfig").Key(Name).Child("args")
-}
-
-// decodeArgs returns the decoded, defaulted and validated arguments. obj is
-// what the framework hands to a factory: nil, or *runtime.Unknown with JSON.
-//
-// Unlike upstream's DecodeInto (framework/runtime/registry.go) it refuses
-// fields that it does not know: a misspelt weight would otherwise silently be
-// the default.
+// decodeArgs returns the decoded, defaulted and validated arguments.
 func decodeArgs(obj runtime.Object) (*ImageZoneArgs, error) {
-	args := &ImageZoneArgs{}
-	raw, err := rawJSON(obj)
+	args, err := pluginargs.Decode[ImageZoneArgs](obj, Name, fmt.Sprintf(
+		"imageWeight and zoneWeight, whole numbers from %d to %d, and diskFilter, true or false", minWeight, maxWeight))
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", argsPath(), err)
-	}
-	if len(raw) > 0 {
-		strictErrs, err := kjson.UnmarshalStrict(raw, args)
-		if err := errors.Join(append(strictErrs, err)...); err != nil {
-			return nil, fmt.Errorf("%s: %w; it takes imageWeight and zoneWeight, whole numbers from %d to %d, and diskFilter, true or false",
-				argsPath(), err, minWeight, maxWeight)
-		}
+		return nil, err
 	}
 	setDefaults(args)
 	if err := validateArgs(args).ToAggregate(); err != nil {
 		return nil, err
 	}
 	return args, nil
-}
-
-func rawJSON(obj runtime.Object) ([]byte, error) {
-	if obj == nil {
-		return nil, nil
-	}
-	unknown, ok := obj.(*runtime.Unknown)
-	if !ok {
-		return nil, fmt.Errorf("want *runtime.Unknown, got %T", obj)
-	}
-	switch unknown.ContentType {
-	case runtime.ContentTypeJSON, "":
-		return unknown.Raw, nil
-	default:
-		return nil, fmt.Errorf("want content type %s, got %s", runtime.ContentTypeJSON, unknown.ContentType)
-	}
 }
 
 func setDefaults(args *ImageZoneArgs) {
@@ -109,7 +72,7 @@ func setDefaults(args *ImageZoneArgs) {
 
 // validateArgs expects defaulted arguments.
 func validateArgs(args *ImageZoneArgs) field.ErrorList {
-	path := argsPath()
+	path := pluginargs.Path(Name)
 	errs := validateWeight(path.Child("imageWeight"), *args.ImageWeight)
 	errs = append(errs, validateWeight(path.Child("zoneWeight"), *args.ZoneWeight)...)
 	if *args.ImageWeight == 0 && *args.ZoneWeight == 0 && !*args.DiskFilter {

@@ -4,14 +4,14 @@ package imagezone
 
 import "fmt"
 
-// byteUnits are the units of figures in reasons, each 1024 times the one before.
+// byteUnits are the units of figures in reasons, each 1024 times the previous one.
 var byteUnits = []string{"", "Ki", "Mi", "Gi", "Ti", "Pi"}
 
-// roundedDown writes a number of bytes with two significant digits, such as
-// 1.4Gi, rounded down; less than 0 is 0.
+// roundedDown formats a number of bytes with two significant digits, such as 1.4Gi, rounded down. A negative number is
+// 0.
 //
-// The scheduler writes every different reason into the Pod's status, so figures
-// exact to the byte could make that thousands of lines.
+// The scheduler writes each distinct reason into the Pod's status, so figures exact to the byte could add thousands of
+// lines to it.
 func roundedDown(bytes int64) string {
 	return rounded(bytes, false)
 }

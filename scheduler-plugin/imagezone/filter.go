@@ -10,12 +10,12 @@ import (
 	fwk "k8s.io/kube-scheduler/framework"
 )
 
-// Filter refuses a node whose disk has no room for the images of the Pod that
-// it does not hold. Room is what upstream's NodeResourcesFit knows of a disk: the
-// allocatable ephemeral-storage that no Pod requests, this Pod included.
+// Filter refuses a node whose disk has no room for those images of the Pod that the node does not hold. Room is what
+// upstream's NodeResourcesFit knows about a disk: the allocatable ephemeral-storage that no Pod requests, including
+// this Pod.
 //
-// What is not known is never a reason to refuse: a node that tells no allocatable
-// ephemeral-storage, or an image that no node has told the size of.
+// What is not known is never a reason to refuse: a node that reports no allocatable ephemeral-storage, or an image
+// whose size no node has reported.
 func (pl *ImageZone) Filter(_ context.Context, cycleState fwk.CycleState, _ *corev1.Pod, node fwk.NodeInfo) *fwk.Status {
 	state, err := readPreFilterState(cycleState)
 	if err != nil {
@@ -26,7 +26,7 @@ func (pl *ImageZone) Filter(_ context.Context, cycleState fwk.CycleState, _ *cor
 		requested:   node.GetRequested().GetEphemeralStorage() + state.storage,
 	}
 	if d.fits(state.bytes) {
-		// All of the images, so it does not matter which of them are there: that is slow to find out.
+		// There is room for all of the images, so it does not matter which of them the node holds: that is slow to find out.
 		return nil
 	}
 	missing := missingBytes(state.images, node.GetImageStates())
@@ -36,7 +36,7 @@ func (pl *ImageZone) Filter(_ context.Context, cycleState fwk.CycleState, _ *cor
 	reason := fmt.Sprintf("node(s) had %s of disk left for %s of images to pull", roundedDown(d.left()), roundedUp(missing))
 	code := fwk.Unschedulable
 	if d.requested = state.storage; !d.fits(missing) {
-		// Not even with the Pod alone on the node, so preemption need not try.
+		// They do not fit even if this is the only Pod on the node, so preemption need not try.
 		code = fwk.UnschedulableAndUnresolvable
 	}
 	return fwk.NewStatus(code, reason)
@@ -44,13 +44,12 @@ func (pl *ImageZone) Filter(_ context.Context, cycleState fwk.CycleState, _ *cor
 
 // disk is the part of a node's disk that Pods can use, in bytes.
 type disk struct {
-	// allocatable is 0 if the node does not tell it.
+	// allocatable is 0 if the node does not report it.
 	allocatable int64
 	requested   int64
 }
 
-// left returns what is not requested. It is negative if Pods request more than
-// there is.
+// left returns what is not requested. It is negative if Pods request more than there is.
 func (d disk) left() int64 {
 	return d.allocatable - d.requested
 }

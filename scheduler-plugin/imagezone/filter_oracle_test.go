@@ -14,8 +14,8 @@ import (
 	fwk "k8s.io/kube-scheduler/framework"
 )
 
-// TestFilterOnRandomClusters checks every verdict against a recount of the API
-// objects, and that the order of nodes and Pods does not matter.
+// TestFilterOnRandomClusters checks every verdict against a recount of the API objects, and that the order of nodes and
+// Pods does not matter.
 func TestFilterOnRandomClusters(t *testing.T) {
 	seen := map[fwk.Code]int{}
 	for seed := range uint64(randomClusters) {
@@ -49,8 +49,8 @@ func codes(statuses map[string]*fwk.Status) map[string]fwk.Code {
 	return got
 }
 
-// randomDisks returns nodes whose disks, images and requests are of one order of
-// magnitude, and a Pod with images of containers, init containers and a volume.
+// randomDisks returns nodes whose disks, images and requests are of one order of magnitude, and a Pod with images of
+// containers, init containers and a volume.
 func randomDisks(rnd *rand.Rand) (cluster, *corev1.Pod) {
 	catalogue := map[string]int64{}
 	var names []string
@@ -78,8 +78,7 @@ func randomDisks(rnd *rand.Rand) (cluster, *corev1.Pod) {
 	return c, pod
 }
 
-// recountDisks computes the verdicts from the API objects alone. It is empty if
-// no size is known.
+// recountDisks computes the verdicts from only the API objects. It is empty if no size is known.
 func recountDisks(c cluster, pod *corev1.Pod) map[string]fwk.Code {
 	needed := map[string]int64{}
 	for _, node := range c.nodes {

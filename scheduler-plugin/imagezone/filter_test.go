@@ -46,7 +46,7 @@ func verdicts(statuses map[string]*fwk.Status) map[string]verdict {
 }
 
 func TestFilter(t *testing.T) {
-	// holder tells the size of the image; its own disk is not known.
+	// holder reports the size of the image; its own disk is not known.
 	holder := makeDisk("holder", 0, images{app: 100 * mb, tool: 50 * mb})
 	tests := map[string]struct {
 		nodes        []*corev1.Node
@@ -104,7 +104,7 @@ func TestFilter(t *testing.T) {
 			pod:          makePod(0, app, "registry.example/app"+digest),
 			wantVerdicts: map[string]verdict{"holder": fits, "exact": fits},
 		},
-		"a node that tells no disk is not refused": {
+		"a node that reports no disk is not refused": {
 			nodes:        []*corev1.Node{holder, makeDisk("silent", 0, nil)},
 			pod:          makePod(0, app),
 			wantVerdicts: map[string]verdict{"holder": fits, "silent": fits},

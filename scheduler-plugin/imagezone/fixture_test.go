@@ -34,7 +34,7 @@ func makeNode(name, zone string, held images) *corev1.Node {
 	return node.Obj()
 }
 
-// makeDisk returns a node with that much allocatable ephemeral-storage; 0 tells none.
+// makeDisk returns a node with that much allocatable ephemeral-storage; with 0 it reports none.
 func makeDisk(name string, allocatable int64, held images) *corev1.Node {
 	node := makeNode(name, "", held)
 	if allocatable > 0 {
@@ -66,8 +66,7 @@ func requesting(pod *corev1.Pod, storage int64) *corev1.Pod {
 	return pod
 }
 
-// ownedPod returns a Pod of the ReplicaSet with the given UID, on a node unless
-// that is empty.
+// ownedPod returns a Pod of the ReplicaSet with the given UID, on a node unless that is empty.
 func ownedPod(name, owner, node string) *corev1.Pod {
 	pod := st.MakePod().Name(name).Namespace(namespace).UID(name).Node(node).Obj()
 	pod.OwnerReferences = []metav1.OwnerReference{{
@@ -127,8 +126,8 @@ func (c cluster) feasible(tb testing.TB, snapshot *cache.Snapshot) []fwk.NodeInf
 	return nodes
 }
 
-// filter runs PreFilter and Filter as the framework does, and returns each
-// node's status; nil if PreFilter skipped Filter.
+// filter runs PreFilter and Filter as the framework does, and returns each node's status; nil if PreFilter skipped
+// Filter.
 func (c cluster) filter(t *testing.T, args string, pod *corev1.Pod) map[string]*fwk.Status {
 	t.Helper()
 	pl, nodes := c.plugin(t, args)
@@ -145,8 +144,7 @@ func (c cluster) filter(t *testing.T, args string, pod *corev1.Pod) map[string]*
 	return statuses
 }
 
-// score runs PreScore, Score and NormalizeScore as the framework does. It
-// returns nil if PreScore skipped the rest.
+// score runs PreScore, Score and NormalizeScore as the framework does. It returns nil if PreScore skipped the rest.
 func (c cluster) score(t *testing.T, args string, pod *corev1.Pod) map[string]int64 {
 	t.Helper()
 	pl, nodes := c.plugin(t, args)

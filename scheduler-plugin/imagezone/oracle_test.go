@@ -15,9 +15,8 @@ import (
 
 const randomClusters = 1000
 
-// TestScoreOnRandomClusters checks what holds for every cluster: the scores
-// are those that a plain recount of the API objects gives, they are within the
-// framework's bounds, and the order of nodes and Pods does not matter.
+// TestScoreOnRandomClusters checks what holds for every cluster: the scores are those that a plain recount of the API
+// objects gives, they are within the framework's bounds, and the order of nodes and Pods does not matter.
 func TestScoreOnRandomClusters(t *testing.T) {
 	graded := 0
 	for seed := range uint64(randomClusters) {
@@ -81,9 +80,8 @@ func randomCluster(rnd *rand.Rand) (cluster, *corev1.Pod) {
 	return c, withImages(pod, imageNames[rnd.IntN(6)], imageNames[rnd.IntN(6)])
 }
 
-// recount computes the scores from the API objects alone: share of the known
-// image bytes, and distance from the fullest zone, in thousandths, each rounded
-// down, then their weighted mean.
+// recount computes the scores from only the API objects: share of the known image bytes, and distance from the fullest
+// zone, in thousandths, each rounded down, then their weighted mean.
 func recount(c cluster, w weights, pod *corev1.Pod) map[string]int64 {
 	feasible := slices.DeleteFunc(slices.Clone(c.nodes), func(n *corev1.Node) bool { return slices.Contains(c.full, n.Name) })
 	bytes, total := recountBytes(feasible, pod)

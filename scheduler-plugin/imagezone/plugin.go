@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package imagezone is a scheduler plugin that refuses nodes without disk room
-// for the images that the Pod would have to pull, and prefers nodes which hold
-// them already and zones which hold fewer of the Pod's siblings.
+// Package imagezone is a scheduler plugin that refuses nodes without disk room for the images that the Pod would have
+// to pull, and prefers nodes that already hold them and zones that hold fewer of the Pod's siblings.
 //
-// Each extension point has a file named after it. The extension points only fetch and translate. What they decide is computed
-// by functions that know neither the framework's handle nor a client. The
-// upstream counterparts are pkg/scheduler/framework/plugins/imagelocality,
-// the soft constraints of .../podtopologyspread, and for disk room
+// Each extension point has a file named after it. The extension points only fetch and translate. Functions that know
+// neither the framework's handle nor a client compute the decisions. The upstream counterparts are
+// pkg/scheduler/framework/plugins/imagelocality, the soft constraints of .../podtopologyspread, and for disk room
 // .../noderesources (fit.go) in k8s.io/kubernetes.
 package imagezone
 
@@ -23,16 +21,14 @@ import (
 // Name is the plugin's name in the registry and in KubeSchedulerConfiguration.
 const Name = "ImageZone"
 
-// ImageZone filters nodes by disk room and scores them by the image bytes they
-// spare and by the siblings in their zone. What a scheduling cycle works out is
-// in its cycle state. What outlives it spares the next one work: the counts of
-// siblings and the images' names; and sizes, which the queueing hints need.
+// ImageZone filters nodes by disk room, and scores them by the image bytes that they hold and by the siblings in their
+// zone. The results of a scheduling cycle are in its cycle state. What is kept beyond the cycle saves work in the next
+// one: the counts of siblings and the names of images. The sizes of images are kept for the queueing hints.
 type ImageZone struct {
 	handle fwk.Handle
 	// filtersDisk is whether a node without disk room is refused.
 	filtersDisk bool
-	// weights are the configured ones; a cycle leaves out a part with nothing
-	// to grade.
+	// weights are the configured ones. A cycle leaves out a part in which all nodes are equal.
 	weights  weights
 	sizes    *imageSizes
 	siblings *siblingCounts
@@ -49,8 +45,8 @@ var (
 	_ fwk.SignPlugin        = &ImageZone{}
 )
 
-// New is the plugin's factory (runtime.PluginFactory). It fails if the
-// arguments are not valid ImageZoneArgs; the scheduler then does not start.
+// New is the plugin's factory (runtime.PluginFactory). It fails if the arguments are not valid ImageZoneArgs, so that
+// the scheduler does not start.
 func New(_ context.Context, obj runtime.Object, handle fwk.Handle) (fwk.Plugin, error) {
 	args, err := decodeArgs(obj)
 	if err != nil {

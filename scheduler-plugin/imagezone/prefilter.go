@@ -13,9 +13,9 @@ import (
 
 const preFilterStateKey fwk.StateKey = "PreFilter" + Name
 
-// preFilterState is what PreFilter works out once for all nodes of a cycle.
+// preFilterState is what PreFilter computes once for all nodes of a cycle.
 type preFilterState struct {
-	// images are those of the Pod whose size is known.
+	// images are the Pod's images whose size is known.
 	images []image
 	// bytes is the sum of their sizes.
 	bytes int64
@@ -28,10 +28,8 @@ func (s *preFilterState) Clone() fwk.StateData {
 	return s
 }
 
-// PreFilter works out which images the Pod needs and their sizes, which it takes
-// from the status of whichever node lists them. It skips Filter when no size is
-// known. It narrows no nodes down: that one node holds an image says nothing
-// about the others.
+// PreFilter finds which images the Pod needs and their sizes, from the status of any node that lists them. It skips
+// Filter if no size is known. It excludes no nodes: that one node holds an image does not rule out the others.
 func (pl *ImageZone) PreFilter(_ context.Context, cycleState fwk.CycleState, pod *corev1.Pod, nodes []fwk.NodeInfo) (*fwk.PreFilterResult, *fwk.Status) {
 	if !pl.filtersDisk {
 		return nil, fwk.NewStatus(fwk.Skip)
@@ -45,9 +43,8 @@ func (pl *ImageZone) PreFilter(_ context.Context, cycleState fwk.CycleState, pod
 	return nil, nil
 }
 
-// PreFilterExtensions returns nil: the state holds nothing about the Pods on the
-// nodes. Preemption adds and removes Pods on the NodeInfo that Filter is given,
-// and what they request is read from there.
+// PreFilterExtensions returns nil: the state holds nothing about the Pods on the nodes. Preemption adds and removes
+// Pods on the NodeInfo that Filter gets, and Filter reads their requests from there.
 func (pl *ImageZone) PreFilterExtensions() fwk.PreFilterExtensions {
 	return nil
 }
@@ -64,8 +61,8 @@ func readPreFilterState(cycleState fwk.CycleState) (*preFilterState, error) {
 	return state, nil
 }
 
-// requestedStorage returns the ephemeral-storage that a Pod requests, in bytes,
-// as upstream's NodeResourcesFit counts it (noderesources computePodResourceRequest).
+// requestedStorage returns the ephemeral-storage that a Pod requests, in bytes, as upstream's NodeResourcesFit counts
+// it (noderesources computePodResourceRequest).
 func requestedStorage(pod *corev1.Pod) int64 {
 	requests := resourcehelper.PodRequests(pod, resourcehelper.PodResourcesOptions{})
 	return requests.StorageEphemeral().Value()

@@ -13,14 +13,14 @@ import (
 
 const preScoreStateKey fwk.StateKey = "PreScore" + Name
 
-// preScoreState is what PreScore works out once for all nodes of a cycle.
+// preScoreState is what PreScore computes once for all nodes of a cycle.
 type preScoreState struct {
-	// weights are 0 for a part with nothing to grade: none of the images is
-	// on a feasible node, or all zones hold the same number of siblings.
+	// weights are 0 for a part in which all nodes are equal: no feasible node holds one of the images, or all zones hold
+	// the same number of siblings.
 	weights    weights
 	images     []image
 	totalBytes int64
-	// zoneParts is the zone part, 0 to wholePart, of each feasible zone; zoneOf are the nodes' zones.
+	// zoneParts is the zone part, 0 to wholePart, of each feasible zone, and zoneOf the zone of each node.
 	zoneParts map[*zone]int64
 	zoneOf    nodeZones
 }
@@ -30,8 +30,8 @@ func (s *preScoreState) Clone() fwk.StateData {
 	return s
 }
 
-// PreScore finds which of the Pod's images the feasible nodes hold and counts
-// its siblings in their zones. It skips Score when neither can tell nodes apart.
+// PreScore finds which of the Pod's images the feasible nodes hold, and counts its siblings in their zones. It skips
+// Score if neither differs between nodes.
 func (pl *ImageZone) PreScore(_ context.Context, cycleState fwk.CycleState, pod *corev1.Pod, nodes []fwk.NodeInfo) *fwk.Status {
 	state := &preScoreState{}
 	if pl.weights.image > 0 {

@@ -14,16 +14,15 @@ import (
 	"k8s.io/utils/lru"
 )
 
-// EventsToRegister returns the events that can make room for a Pod that Filter
-// refused, each with a hint that lets only those through that do.
+// EventsToRegister returns the events that can make room for a Pod that Filter refused, each with a hint that returns
+// Queue only if the event does.
 //
-// One way to room has no event: the scheduler tells nobody when only the images
-// in a node's status change (framework.NodeSchedulingPropertiesChange). A Pod
-// whose image came to a node that way waits for another event, or for the flush
-// of Pods that have been unschedulable for five minutes.
+// There is no event if only the images in a node's status change (framework.NodeSchedulingPropertiesChange). A Pod
+// whose image came to a node that way waits for another event, or for the flush of Pods that have been unschedulable
+// for five minutes.
 //
-// UpdateNodeTaint is there because the scheduler otherwise adds it to Add by
-// itself, with a hint that lets everything through (buildQueueingHintMap).
+// UpdateNodeTaint is listed because the scheduler otherwise adds it to Add itself, with a hint that always returns
+// Queue (buildQueueingHintMap).
 func (pl *ImageZone) EventsToRegister(context.Context) ([]fwk.ClusterEventWithHint, error) {
 	const nodeActions = fwk.Add | fwk.UpdateNodeAllocatable | fwk.UpdateNodeTaint
 	return []fwk.ClusterEventWithHint{
@@ -33,8 +32,8 @@ func (pl *ImageZone) EventsToRegister(context.Context) ([]fwk.ClusterEventWithHi
 	}, nil
 }
 
-// afterNodeChange wakes the Pod if the node, were it empty, has room, and if it
-// is new, has more room than before, or holds more of the Pod's images.
+// afterNodeChange wakes the Pod if the node would have room without other Pods, and is new, has more room than before,
+// or holds more of the Pod's images than before.
 func (pl *ImageZone) afterNodeChange(_ klog.Logger, pod *corev1.Pod, oldObj, newObj any) (fwk.QueueingHint, error) {
 	before, after, err := util.As[*corev1.Node](oldObj, newObj)
 	if err != nil {
@@ -51,8 +50,8 @@ func (pl *ImageZone) afterNodeChange(_ klog.Logger, pod *corev1.Pod, oldObj, new
 	return fwk.QueueSkip, nil
 }
 
-// afterPodDelete wakes the Pod if the deleted one leaves disk room on a node, be
-// it placed there or only nominated.
+// afterPodDelete wakes the Pod if the deleted one leaves disk room on a node on which it was placed, or for which it
+// was nominated.
 func (pl *ImageZone) afterPodDelete(_ klog.Logger, _ *corev1.Pod, oldObj, _ any) (fwk.QueueingHint, error) {
 	deleted, _, err := util.As[*corev1.Pod](oldObj, nil)
 	if err != nil {
@@ -65,8 +64,8 @@ func (pl *ImageZone) afterPodDelete(_ klog.Logger, _ *corev1.Pod, oldObj, _ any)
 	return fwk.QueueSkip, nil
 }
 
-// afterPodUpdate wakes the Pod if it has itself been given other images. No
-// update makes room on a node: requests for storage can't be changed in place.
+// afterPodUpdate wakes the Pod if its own images have changed. No update makes room on a node: requests for storage
+// cannot be changed in place.
 func (pl *ImageZone) afterPodUpdate(_ klog.Logger, pod *corev1.Pod, oldObj, newObj any) (fwk.QueueingHint, error) {
 	before, after, err := util.As[*corev1.Pod](oldObj, newObj)
 	if err != nil {
@@ -78,8 +77,8 @@ func (pl *ImageZone) afterPodUpdate(_ klog.Logger, pod *corev1.Pod, oldObj, newO
 	return fwk.QueueSkip, nil
 }
 
-// roomOn returns how many bytes can be pulled onto the node while no other Pod is
-// there; all there are if the node does not tell.
+// roomOn returns how many bytes can be pulled onto the node if no other Pod is there, or the largest number if the node
+// does not report its allocatable storage.
 func roomOn(node *corev1.Node, storage int64) int64 {
 	allocatable := node.Status.Allocatable.StorageEphemeral().Value()
 	if allocatable == 0 {
@@ -105,9 +104,9 @@ func missingOn(node *corev1.Node, images []image) int64 {
 // rememberedSizes bounds the memory for sizes: about 1 MiB.
 const rememberedSizes = 4096
 
-// imageSizes remembers the sizes that PreFilter found, for the hints: they are
-// asked between scheduling cycles, when the snapshot of the nodes may be about to
-// change. A forgotten size counts as 0, so the Pod is woken once too often.
+// imageSizes keeps the sizes that PreFilter found, for the queueing hints: they are called between scheduling cycles,
+// when the snapshot of the nodes must not be read. A size that was dropped counts as 0, so that the Pod may be woken
+// without need.
 type imageSizes struct {
 	byName *lru.Cache
 }

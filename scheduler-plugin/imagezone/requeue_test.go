@@ -38,11 +38,11 @@ func TestHintAfterNodeChange(t *testing.T) {
 		"a new node without room":                               {after: makeDisk("n", 150*mb-1, nil), wantHint: sleep},
 		"a new node without room beside the Pod's own requests": {after: makeDisk("n", 150*mb, nil), storage: 1, wantHint: sleep},
 		"a new small node that holds the images":                {after: makeDisk("n", 1, images{app: mb, tool: mb}), wantHint: wake},
-		"a new node that tells no disk":                         {after: makeDisk("n", 0, nil), wantHint: wake},
+		"a new node that reports no disk":                       {after: makeDisk("n", 0, nil), wantHint: wake},
 		"a disk that grows enough":                              {before: makeDisk("n", 100*mb, nil), after: makeDisk("n", 200*mb, nil), wantHint: wake},
 		"a disk that grows too little":                          {before: makeDisk("n", 100*mb, nil), after: makeDisk("n", 120*mb, nil), wantHint: sleep},
 		"a disk that shrinks":                                   {before: makeDisk("n", 300*mb, nil), after: makeDisk("n", 200*mb, nil), wantHint: sleep},
-		"a disk that is no longer told":                         {before: makeDisk("n", 100*mb, nil), after: makeDisk("n", 0, nil), wantHint: wake},
+		"a disk that is no longer reported":                     {before: makeDisk("n", 100*mb, nil), after: makeDisk("n", 0, nil), wantHint: wake},
 		"only a taint that went": {
 			before: st.MakeNode().Name("n").Taints([]corev1.Taint{{Key: "k", Effect: corev1.TaintEffectNoSchedule}}).Obj(),
 			after:  st.MakeNode().Name("n").Obj(), wantHint: sleep,
@@ -144,8 +144,8 @@ func TestHintsForWhatIsNoEventOfTheirKindWake(t *testing.T) {
 	}
 }
 
-// Every event has a hint: one without lets everything through, and so does one
-// that the scheduler adds by itself because UpdateNodeTaint is not registered.
+// Every event has a hint: one without lets everything through, and so does one that the scheduler adds by itself
+// because UpdateNodeTaint is not registered.
 func TestEventsToRegister(t *testing.T) {
 	pl, _ := cluster{}.plugin(t, "")
 	events, err := pl.EventsToRegister(t.Context())
@@ -168,7 +168,7 @@ func TestEventsToRegister(t *testing.T) {
 	}
 }
 
-// If this fails, upstream tells of changed images, and a hint can rely on it.
+// If this fails, upstream has an event for changed images, and a hint can rely on it.
 func TestUpstreamTellsNobodyOfChangedImages(t *testing.T) {
 	events := framework.NodeSchedulingPropertiesChange(makeDisk("n", mb, images{app: mb}), makeDisk("n", mb, nil))
 	if len(events) > 0 {

@@ -10,11 +10,11 @@ import (
 	fwk "k8s.io/kube-scheduler/framework"
 )
 
-// wholePart is a part's value for the best node there can be. It is finer
-// than the framework's 0 to 100, so that rounding happens once, at the end.
+// wholePart is a part's value for the best possible node. It is finer than the framework's 0 to 100, so that rounding
+// happens only once, at the end.
 const wholePart int64 = 1000
 
-// weights says how much each part of the score counts.
+// weights are how much each part of the score counts.
 type weights struct {
 	image, zone int64
 }
@@ -28,14 +28,13 @@ func (pl *ImageZone) Score(_ context.Context, cycleState fwk.CycleState, _ *core
 	return state.score(node), nil
 }
 
-// ScoreExtensions returns the plugin: it normalises its scores.
+// ScoreExtensions returns the plugin, which normalises its own scores.
 func (pl *ImageZone) ScoreExtensions() fwk.ScoreExtensions {
 	return pl
 }
 
-// NormalizeScore brings the scores to the framework's range. It keeps their
-// scale, rather than stretching them until the best is 100, so that a small
-// advantage stays small beside other plugins.
+// NormalizeScore converts the scores to the framework's range. It keeps their scale, rather than stretching them until
+// the best is 100, so that a small advantage stays small beside other plugins.
 func (pl *ImageZone) NormalizeScore(_ context.Context, cycleState fwk.CycleState, _ *corev1.Pod, scores fwk.NodeScoreList) *fwk.Status {
 	state, err := readPreScoreState(cycleState)
 	if err != nil {
@@ -47,9 +46,8 @@ func (pl *ImageZone) NormalizeScore(_ context.Context, cycleState fwk.CycleState
 	return nil
 }
 
-// score is the weighted sum of the node's image part and zone part. A node
-// without a zone gets none of the zone part, like a node that upstream's
-// PodTopologySpread ignores.
+// score returns the weighted sum of the node's image part and zone part. The zone part of a node without a zone is 0,
+// like that of a node that upstream's PodTopologySpread ignores.
 func (s *preScoreState) score(node fwk.NodeInfo) int64 {
 	var score int64
 	if s.weights.image > 0 {
@@ -61,14 +59,13 @@ func (s *preScoreState) score(node fwk.NodeInfo) int64 {
 	return score
 }
 
-// normalize turns the weighted sum into a weighted mean from fwk.MinScore to
-// fwk.MaxScore, rounded down.
+// normalize converts the weighted sum to a weighted mean from fwk.MinScore to fwk.MaxScore, rounded down.
 func (s *preScoreState) normalize(score int64) int64 {
 	return fwk.MaxScore * score / (wholePart * (s.weights.image + s.weights.zone))
 }
 
-// partOf returns bytes/total in units of wholePart, rounded down, without
-// overflow. It needs 0 <= bytes <= total and total > 0.
+// partOf returns bytes/total in units of wholePart, rounded down, without overflow. It needs 0 <= bytes <= total and
+// total > 0.
 func partOf(bytes, total int64) int64 {
 	hi, lo := bits.Mul64(uint64(bytes), uint64(wholePart))
 	part, _ := bits.Div64(hi, lo, uint64(total))

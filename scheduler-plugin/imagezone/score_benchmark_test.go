@@ -11,8 +11,8 @@ import (
 	"k8s.io/kubernetes/pkg/scheduler/framework"
 )
 
-// benchmarkCluster has 1000 nodes in three zones, each with 50 images, as many
-// as a kubelet reports by default, and 10 Pods.
+// benchmarkCluster has 1000 nodes in three zones, each with 50 images, as many as a kubelet reports by default, and 10
+// Pods.
 func benchmarkCluster() (cluster, *corev1.Pod) {
 	c := cluster{}
 	for n := range 1000 {

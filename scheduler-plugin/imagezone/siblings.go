@@ -11,16 +11,15 @@ import (
 	fwk "k8s.io/kube-scheduler/framework"
 )
 
-// sibling identifies the Pods that share a controller: for a Deployment those
-// of one ReplicaSet, so the Pods of the revision before do not count.
+// sibling identifies the Pods that share a controller: for a Deployment those of one ReplicaSet, so the Pods of the
+// revision before do not count.
 type sibling struct {
 	namespace  string
 	controller types.UID
 }
 
-// siblingOf returns whose sibling a Pod is. A terminating one is nobody's: it is
-// about to leave its zone. Upstream's PodTopologySpread leaves those out as well
-// (countPodsMatchSelector).
+// siblingOf returns the group of siblings to which a Pod belongs. A terminating Pod belongs to none: it is about to
+// leave its zone. Upstream's PodTopologySpread leaves those out too (countPodsMatchSelector).
 func siblingOf(pod *corev1.Pod) (s sibling, ok bool) {
 	controller := metav1.GetControllerOfNoCopy(pod)
 	if controller == nil || pod.DeletionTimestamp != nil {
@@ -29,31 +28,30 @@ func siblingOf(pod *corev1.Pod) (s sibling, ok bool) {
 	return sibling{namespace: pod.Namespace, controller: controller.UID}, true
 }
 
-// siblingCounts says how many Pods of each controller are in each zone.
+// siblingCounts counts the Pods of each controller in each zone.
 //
-// It is kept from one cycle to the next: counting all Pods of a cluster again for
-// each Pod would cost more than everything else in this plugin. A node is counted
-// again if its generation is another one, which the scheduler's cache gives to a
-// NodeInfo with each change and never twice (framework.NodeInfo.Generation).
+// It is kept from one cycle to the next: counting all Pods of a cluster again for each Pod would cost more than
+// everything else in this plugin. A node is counted again if its generation has changed. The scheduler's cache gives a
+// NodeInfo a new one with each change, and never the same twice (framework.NodeInfo.Generation).
 type siblingCounts struct {
 	mu    sync.Mutex
 	nodes []countedNode
-	// zones has those with nodes.
+	// zones are the zones that have nodes, by name.
 	zones map[string]*zone
 	// zoneOf is replaced, never changed, so that Score can read it without the lock.
 	zoneOf nodeZones
 }
 
-// zone is a zone that has nodes. In a cycle it is told apart by its address: to look a name up costs a look at its text,
-// which lies somewhere else in memory for each node.
+// zone is a zone that has nodes. In a cycle its address identifies it: looking a name up means reading its text, which
+// is elsewhere in memory for each node.
 type zone struct {
 	name  string
 	nodes int64
-	// pods has no 0.
+	// pods has no siblings with the count 0.
 	pods map[sibling]int64
 }
 
-// nodeZones are the zones of all nodes of a snapshot, by the object that it holds; nil for a node without one.
+// nodeZones are the zones of all nodes of a snapshot, by the snapshot's Node object, and nil for a node without a zone.
 type nodeZones map[*corev1.Node]*zone
 
 // countedNode is what a node has added to the counts.
@@ -68,10 +66,8 @@ func newSiblingCounts() *siblingCounts {
 	return &siblingCounts{zones: map[string]*zone{}}
 }
 
-// perZone returns how many siblings there are in each zone that has a feasible
-// node, on all of the zone's nodes: those on full nodes are in the zone, too. And
-// it returns in which zone each node is. Fewer than two zones leave nothing to
-// prefer; nil is returned then.
+// perZone returns the number of siblings in each zone that has a feasible node, counted on all of the zone's nodes, and
+// the zone of each node. It returns nil if there are fewer than two such zones, so that there is nothing to prefer.
 func (c *siblingCounts) perZone(all, feasible []fwk.NodeInfo, want sibling) (map[*zone]int64, nodeZones) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -91,7 +87,7 @@ func (c *siblingCounts) perZone(all, feasible []fwk.NodeInfo, want sibling) (map
 	return counts, c.zoneOf
 }
 
-// update brings the counts to what the nodes hold now.
+// update updates the counts to what the nodes hold now.
 func (c *siblingCounts) update(nodes []fwk.NodeInfo) {
 	others := len(c.nodes) != len(nodes)
 	for len(c.nodes) > len(nodes) {
@@ -136,7 +132,7 @@ func (c *siblingCounts) add(node countedNode, times int64) {
 	}
 }
 
-// count counts the Pods of a node. If the node is to be the first of its zone, the zone is made.
+// count counts the Pods of a node, and creates its zone if it is the zone's first node.
 func (c *siblingCounts) count(node fwk.NodeInfo) countedNode {
 	counted := countedNode{generation: node.GetGeneration(), node: node.Node()}
 	if name := counted.node.Labels[corev1.LabelTopologyZone]; name != "" {

@@ -17,11 +17,11 @@ import (
 	"k8s.io/kubernetes/pkg/scheduler/framework"
 )
 
-// TestSiblingCountsFollowChanges lets Pods, nodes and zones come, change and go
-// at random, and compares the counts that are kept with a recount each time.
+// TestSiblingCountsFollowChanges lets Pods, nodes and zones come, change and go at random, and compares the counts that
+// are kept with a recount each time.
 func TestSiblingCountsFollowChanges(t *testing.T) {
 	const clusters, changes = 100, 60
-	told := 0
+	compared := 0
 	for seed := range uint64(clusters) {
 		w := world{rnd: rand.New(rand.NewPCG(seed, 0))}
 		counts := newSiblingCounts()
@@ -42,7 +42,7 @@ func TestSiblingCountsFollowChanges(t *testing.T) {
 				t.Fatalf("Seed %d: counts (-want +got):\n%s", seed, diff)
 			}
 			if got != nil {
-				told++
+				compared++
 			}
 		}
 		counts.perZone(nil, nil, sibling{})
@@ -50,8 +50,8 @@ func TestSiblingCountsFollowChanges(t *testing.T) {
 			t.Errorf("Seed %d: without nodes there are still zones %v", seed, counts.zones)
 		}
 	}
-	if told < clusters {
-		t.Errorf("Two zones or more were compared %d times, too seldom to prove anything", told)
+	if compared < clusters {
+		t.Errorf("Two zones or more were compared %d times, too seldom to prove anything", compared)
 	}
 }
 

@@ -63,8 +63,7 @@ func TestSignPod(t *testing.T) {
 	}
 }
 
-// The framework keeps one fragment per key, so two plugins that use the same
-// key must give it the same value.
+// The framework keeps one fragment per key, so two plugins that use the same key must give it the same value.
 func TestSignPodAgreesWithImageLocality(t *testing.T) {
 	pod := withImages(st.MakePod().Obj(), "nginx", "registry.example/app:v1"+digest, "nginx:latest", "registry.example:5000/app")
 	pod.Spec.InitContainers = []corev1.Container{{Image: "busybox"}}

@@ -2,12 +2,11 @@
 
 package imagezone
 
-// zoneParts grades zones by their siblings: wholePart where there are fewest, 0
-// where there are most, evenly in between. It returns nil when all zones have
-// the same count.
+// zoneParts grades zones by their siblings: wholePart for the fewest, 0 for the most, and evenly in between. It returns
+// nil if all zones have the same count.
 //
-// The grade depends on the difference alone, so one sibling too many weighs as
-// much among a hundred as among three: the spread stays even as it grows.
+// The grade depends only on the difference, so one sibling too many weighs as much among a hundred as among three: the
+// spread stays even as it grows.
 func zoneParts(counts map[*zone]int64) map[*zone]int64 {
 	first := true
 	var fewest, most int64

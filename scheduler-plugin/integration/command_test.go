@@ -38,8 +38,8 @@ const (
 	recordsPath = "/v1/records?source=decision"
 )
 
-// TestCommandServesDecisions runs the binary itself, twice: one leads and records, the other stands by and serves
-// that it has nothing. Both ask the API server who calls.
+// TestCommandServesDecisions runs the binary itself, twice: one leads and records, the other stands by and serves that
+// it has nothing. Both ask the API server who calls.
 func TestCommandServesDecisions(t *testing.T) {
 	c := newClient(t)
 	applyRBAC(t)

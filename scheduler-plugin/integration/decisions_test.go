@@ -95,8 +95,8 @@ func testReasons(t *testing.T, c client.Client, seen corev1listers.NodeLister) {
 	byNode := map[string]string{}
 	for node, verdicts := range perNode(a) {
 		for i, v := range verdicts {
-			if reason, refused := v.Refused(); refused && v.Seen() {
-				byNode[node] += a.Matrix.Filters[i].Plugin + ": " + a.Matrix.Reasons[reason].Text
+			if v.Refused() && v.Seen {
+				byNode[node] += a.Matrix.Filters[i].Plugin + ": " + a.Matrix.Reasons[v.Reason].Text
 			}
 		}
 	}
@@ -260,10 +260,10 @@ func testHold(t *testing.T, c client.Client, seen corev1listers.NodeLister) {
 
 func testUnrecorded(t *testing.T, c client.Client, seen corev1listers.NodeLister) {
 	makeNodeWith(t, c, seen, "quiet", nil, nil)
-	quiet, told := podIn(unrecorded, "quiet"), podIn(recorded, "told")
+	quiet, recordedPod := podIn(unrecorded, "quiet"), podIn(recorded, "recorded")
 	createPod(t, c, quiet)
-	createPod(t, c, told)
-	waitForAttempt(t, told, bound)
+	createPod(t, c, recordedPod)
+	waitForAttempt(t, recordedPod, bound)
 	if h := historyOf(quiet); len(h.Attempts) > 0 {
 		t.Errorf("%d attempts are recorded of a Pod whose namespace does not ask", len(h.Attempts))
 	}
@@ -308,8 +308,8 @@ func waitForAttempt(t *testing.T, pod *corev1.Pod, fits func(*decision.Attempted
 	return found
 }
 
-func perNode(a decision.Attempted) map[string][]decision.Verdict {
-	out := map[string][]decision.Verdict{}
+func perNode(a decision.Attempted) map[string]decision.Verdicts {
+	out := map[string]decision.Verdicts{}
 	for _, row := range a.Matrix.Rows {
 		for _, node := range row.Nodes {
 			out[a.Matrix.Nodes[node]] = row.Verdicts

@@ -15,8 +15,8 @@ import (
 	sigsyaml "sigs.k8s.io/yaml"
 )
 
-// TestDeploymentIsRestricted lets the API server judge the deployed Pod: the
-// namespace it runs in enforces less, because the recorder needs more.
+// TestDeploymentIsRestricted lets the API server judge the deployed Pod: the namespace it runs in enforces less,
+// because the recorder needs more.
 func TestDeploymentIsRestricted(t *testing.T) {
 	content, err := os.ReadFile(filepath.Join(manifests, "deployment.yaml"))
 	if err != nil {
@@ -58,8 +58,7 @@ func TestDeploymentIsRestricted(t *testing.T) {
 	})
 }
 
-// TestMayReadHowCallersAreAuthenticated covers the one right that the other
-// tests do not use: they open no secure port.
+// TestMayReadHowCallersAreAuthenticated covers the one right that the other tests do not use: they open no secure port.
 func TestMayReadHowCallersAreAuthenticated(t *testing.T) {
 	applyRBAC(t)
 	asScheduler := rest.CopyConfig(admin)

@@ -52,8 +52,8 @@ func TestDiskRoom(t *testing.T) {
 			t.Errorf("Got %q, want it to begin with %q", message, wantMessage)
 		}
 
-		// None of this makes room. A taint is not among it: NodeAffinity, which refused the other node, has no hint for
-		// that event, so upstream wakes the Pod (buildQueueingHintMap).
+		// None of this makes room. A taint is not among it: NodeAffinity, which refused the other node, has no hint for that
+		// event, so upstream wakes the Pod (buildQueueingHintMap).
 		if err := c.Delete(t.Context(), neighbour); err != nil {
 			t.Fatalf("Deleting a Pod that requests no storage: %v", err)
 		}
@@ -220,8 +220,8 @@ func counters(t *testing.T) map[string]float64 {
 	return values
 }
 
-// assertAttempts checks how often Pods were tried since then. The last attempt is
-// counted after its binding, so there is a short wait for it.
+// assertAttempts checks how often Pods were tried since then. The last attempt is counted after its binding, so there
+// is a short wait for it.
 func assertAttempts(t *testing.T, before, want map[string]float64) {
 	t.Helper()
 	var got map[string]float64

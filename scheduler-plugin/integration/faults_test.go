@@ -35,8 +35,7 @@ const (
 	watchLife     = 3 * time.Second
 )
 
-// TestFaults fills nodes to the last place, so that a Pod counted twice would
-// leave another without one.
+// TestFaults fills nodes to the last place, so that a Pod counted twice would leave another without one.
 func TestFaults(t *testing.T) {
 	tests := map[string]struct {
 		faults  bool
@@ -163,14 +162,12 @@ func (p *proxy) observe(response *http.Response) error {
 	return nil
 }
 
-// ServeHTTP spoils four of ten bindings, a fifth of all other writes but to the
-// Lease, and every watch after a while.
+// ServeHTTP spoils four of ten bindings, a fifth of all other writes but to the Lease, and every watch after a while.
 func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	binding := strings.HasSuffix(r.URL.Path, "/binding")
 	if binding {
-		// To the end, even if the scheduler no longer waits: so that it is counted. The
-		// deadline is no ornament: for a context that can't end, ReverseProxy gives up
-		// when the client's connection closes.
+		// To the end, even if the scheduler no longer waits: so that it is counted. The deadline is no ornament: for a
+		// context that can't end, ReverseProxy gives up when the client's connection closes.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), settleTimeout)
 		defer cancel()
 		r = r.WithContext(ctx)
@@ -218,8 +215,7 @@ func (p *proxy) note(fault string) string {
 	return "injected: " + fault
 }
 
-// answer writes an API error. The body of the request is read first, so that the
-// connection can be used again.
+// answer writes an API error. The body of the request is read first, so that the connection can be used again.
 func answer(w http.ResponseWriter, r *http.Request, code int, reason metav1.StatusReason, message string) {
 	_, _ = io.Copy(io.Discard, r.Body)
 	w.Header().Set("Content-Type", "application/json")

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package integration runs the real scheduler with this project's plugins, the
-// configuration and the rights that are deployed, against a real API server.
-// Nodes are API objects only: no kubelet, no other controller runs.
+// Package integration runs the real scheduler with this project's plugins, the configuration and the rights that are
+// deployed, against a real API server. Nodes are API objects only: no kubelet, no other controller runs.
 package integration
 
 import (
@@ -25,8 +24,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// runTests returns what kept the tests from running. Whether they passed is in m:
-// the test binary ends with its code.
+// runTests returns what kept the tests from running. Whether they passed is in m: the test binary ends with its code.
 func runTests(m *testing.M) (err error) {
 	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
 		return errors.New("KUBEBUILDER_ASSETS is not set: these tests need a folder with kube-apiserver and etcd; `make test` prepares one and sets it")

@@ -16,8 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// makeNode creates a ready node that lives as long as the test. It returns
-// when the scheduler has seen it complete.
+// makeNode creates a ready node that lives as long as the test. It returns when the scheduler has seen it complete.
 func makeNode(t *testing.T, c client.Client, seen corev1listers.NodeLister, name, zone string, images []corev1.ContainerImage) {
 	t.Helper()
 	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}}
@@ -59,8 +58,7 @@ func waitUntilSeen(t *testing.T, seen corev1listers.NodeLister, node *corev1.Nod
 	}
 }
 
-// makePod creates a Pod of the image shop:v1, with a controller unless owner
-// is empty, and returns its name.
+// makePod creates a Pod of the image shop:v1, with a controller unless owner is empty, and returns its name.
 func makePod(t *testing.T, c client.Client, name, scheduler, owner string) string {
 	t.Helper()
 	createPod(t, c, newPod(name, scheduler, owner))
@@ -99,8 +97,7 @@ func createPod(t *testing.T, c client.Client, pod *corev1.Pod) {
 	removeAfter(t, c, pod)
 }
 
-// removeAfter deletes an object when the test is over, so that tests do not
-// see each other's nodes.
+// removeAfter deletes an object when the test is over, so that tests do not see each other's nodes.
 func removeAfter(t *testing.T, c client.Client, object client.Object) {
 	t.Helper()
 	t.Cleanup(func() {

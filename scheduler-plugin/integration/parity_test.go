@@ -30,14 +30,12 @@ type side struct {
 	profile string
 }
 
-// TestParity compares upstream's scheduler, with nothing of ours linked in and
-// its own configuration, with this one where ImageZone scores nothing and finds
-// every disk large enough.
+// TestParity compares upstream's scheduler, with nothing of ours linked in and its own configuration, with this one
+// where ImageZone scores nothing and finds every disk large enough.
 //
-// First both evaluate each Pod on the same cluster: each must let the same nodes
-// through and give each the same sum. Upstream chooses at random among the best,
-// so Pods are drawn until one node alone is the best. Then both run, on the same
-// API server one after the other, and must place all Pods as was worked out.
+// First both evaluate each Pod on the same cluster: each must let the same nodes through and give each the same sum.
+// Upstream chooses at random among the best, so Pods are drawn until only one node is the best. Then both run, on the
+// same API server one after the other, and must place all Pods as was worked out.
 func TestParity(t *testing.T) {
 	upstream := side{profile: corev1.DefaultSchedulerName}
 	same := side{profile: schedulerName}
@@ -130,8 +128,8 @@ func withoutWeight(t *testing.T) map[string]any {
 	return nil
 }
 
-// evaluate returns the sum of each feasible node, as the scheduling cycle does it
-// (schedulePod in pkg/scheduler/schedule_one.go).
+// evaluate returns the sum of each feasible node, as the scheduling cycle does it (schedulePod in
+// pkg/scheduler/schedule_one.go).
 func (s side) evaluate(t *testing.T, pod *corev1.Pod) map[string]int64 {
 	t.Helper()
 	profile := s.scheduler.Profiles[s.profile]

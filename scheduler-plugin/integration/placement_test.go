@@ -44,7 +44,7 @@ func TestPlacement(t *testing.T) {
 	})
 
 	t.Run("two zones fill evenly", func(t *testing.T) {
-		// The larger zone would get two Pods of three if nodes alone counted.
+		// The larger zone would get two Pods of three if only nodes counted.
 		zoneOf := map[string]string{"east-1": "zone-east", "west-1": "zone-west", "west-2": "zone-west"}
 		for name, zone := range zoneOf {
 			makeNode(t, c, seen, name, zone, nil)

@@ -67,9 +67,8 @@ type instance struct {
 	stop func()
 }
 
-// startScheduler runs the deployed configuration as the deployed service
-// account, with no right but those of rbac.yaml, until the test ends. It
-// returns when the scheduler holds its Lease, and gives its view of the nodes.
+// startScheduler runs the deployed configuration as the deployed service account, with no right but those of rbac.yaml,
+// until the test ends. It returns when the scheduler holds its Lease, and gives its view of the nodes.
 func startScheduler(t *testing.T) corev1listers.NodeLister {
 	t.Helper()
 	applyRBAC(t)
@@ -114,8 +113,7 @@ func setUp(t *testing.T, configuration string, plugins ...app.Option) set {
 
 // run starts a scheduler and returns when it schedules.
 //
-// It mirrors Run of cmd/kube-scheduler/app, which cannot be used: it ends the
-// process when it loses the Lease.
+// It mirrors Run of cmd/kube-scheduler/app, which cannot be used: it ends the process when it loses the Lease.
 func run(t *testing.T, s set) instance {
 	t.Helper()
 	s.config.EventBroadcaster.StartRecordingToSink(s.ctx.Done())
@@ -191,8 +189,8 @@ func deployedConfig(t *testing.T) map[string]any {
 	return configuration
 }
 
-// writeConfig writes a configuration with one addition: where the API server
-// is. In the cluster the service account says that.
+// writeConfig writes a configuration with one addition: where the API server is. In the cluster the service account
+// says that.
 func writeConfig(t *testing.T, configuration map[string]any, access clientcmdapi.Config) string {
 	t.Helper()
 	dir := t.TempDir()

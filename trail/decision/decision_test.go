@@ -3,6 +3,9 @@
 package decision
 
 import (
+	"encoding/json"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,37 +19,43 @@ var (
 
 func at(seconds int) time.Time { return start.Add(time.Duration(seconds) * time.Second) }
 
-func TestVerdicts(t *testing.T) {
-	type meaning struct {
-		Reason        int
-		Refused, Seen bool
-	}
+func TestVerdictsInJSON(t *testing.T) {
 	tests := map[string]struct {
+		number  int
 		verdict Verdict
-		want    meaning
 	}{
-		"not asked":                       {verdict: NotAsked},
-		"passes":                          {verdict: Passes, want: meaning{Seen: true}},
-		"would pass":                      {verdict: WouldPass},
-		"the first reason, seen":          {verdict: Refusal(0, true), want: meaning{Refused: true, Seen: true}},
-		"the first reason, evaluated":     {verdict: Refusal(0, false), want: meaning{Refused: true}},
-		"the 4,000th reason, as it is":    {verdict: Refusal(3999, true), want: meaning{Reason: 3999, Refused: true, Seen: true}},
-		"the 4,000th reason, evaluated":   {verdict: Refusal(3999, false), want: meaning{Reason: 3999, Refused: true}},
-		"the form that is documented: 3":  {verdict: 3, want: meaning{Refused: true, Seen: true}},
-		"the form that is documented: 10": {verdict: 10, want: meaning{Reason: 3, Refused: true}},
+		"not asked":                     {0, Verdict{}},
+		"passes":                        {1, Verdict{Answer: Passes, Seen: true}},
+		"would pass":                    {2, Verdict{Answer: Passes}},
+		"the first reason, seen":        {3, Verdict{Answer: Refuses, Seen: true}},
+		"the first reason, evaluated":   {4, Verdict{Answer: Refuses}},
+		"the fourth reason, evaluated":  {10, Verdict{Answer: Refuses, Reason: 3}},
+		"the 4,000th reason, seen":      {8001, Verdict{Answer: Refuses, Seen: true, Reason: 3999}},
+		"the 4,000th reason, evaluated": {8002, Verdict{Answer: Refuses, Reason: 3999}},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			var got meaning
-			got.Reason, got.Refused = tc.verdict.Refused()
-			got.Seen = tc.verdict.Seen()
-			if !got.Refused {
-				got.Reason = 0
+			encoded, err := json.Marshal(Verdicts{{}, tc.verdict})
+			if want := fmt.Sprintf("[0,%d]", tc.number); err != nil || string(encoded) != want {
+				t.Fatalf("Marshal gave %s, %v, want %s", encoded, err, want)
 			}
-			if diff := cmp.Diff(tc.want, got); diff != "" {
-				t.Errorf("Verdict %d (-want +got):\n%s", tc.verdict, diff)
+			var back Verdicts
+			if err := json.Unmarshal(encoded, &back); err != nil {
+				t.Fatalf("Unmarshal: %v", err)
+			}
+			if diff := cmp.Diff(Verdicts{{}, tc.verdict}, back); diff != "" {
+				t.Errorf("Read back (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestVerdictsThatCannotBeRead(t *testing.T) {
+	for _, given := range []string{`[1,-1]`, `["1"]`, `1`, `[1.5]`, `[99999999999999999999]`} {
+		var got Verdicts
+		if err := json.Unmarshal([]byte(given), &got); err == nil || !strings.Contains(err.Error(), "verdicts") {
+			t.Errorf("%s: error %v, want one that names verdicts", given, err)
+		}
 	}
 }
 
@@ -154,9 +163,9 @@ func three() Matrix {
 		Filters: []Filter{{Plugin: "Taints"}, {Plugin: "Fit"}},
 		Reasons: []Reason{{Text: "untolerated taint"}, {Text: "Insufficient cpu"}},
 		Rows: []Row{
-			{Nodes: []int{0}, Looked: true, Verdicts: []Verdict{Refusal(0, true), Refusal(1, false)}},
-			{Nodes: []int{1}, Looked: true, Verdicts: []Verdict{Passes, Refusal(1, true)}},
-			{Nodes: []int{2}, Looked: true, Verdicts: []Verdict{Passes, Passes}},
+			{Nodes: []int{0}, Looked: true, Verdicts: Verdicts{Refuse(0, true), Refuse(1, false)}},
+			{Nodes: []int{1}, Looked: true, Verdicts: Verdicts{Pass(true), Refuse(1, true)}},
+			{Nodes: []int{2}, Looked: true, Verdicts: Verdicts{Pass(true), Pass(true)}},
 		},
 	}
 }
@@ -165,7 +174,7 @@ func three() Matrix {
 func scored(scores ...Score) Matrix {
 	return Matrix{
 		Nodes: []string{"a", "b", "c"}, Filters: []Filter{{Plugin: "Fit"}},
-		Rows:   []Row{{Nodes: []int{0, 1, 2}, Looked: true, Verdicts: []Verdict{Passes}}},
+		Rows:   []Row{{Nodes: []int{0, 1, 2}, Looked: true, Verdicts: Verdicts{Pass(true)}}},
 		Scored: []int{2, 0, 1}, ScoresSeen: true, Scores: scores,
 	}
 }
@@ -179,7 +188,7 @@ func TestWhyAndSummary(t *testing.T) {
 		"no node": {
 			attempt: Attempt{Outcome: Unschedulable, Message: "0/3 nodes are available", Matrix: Matrix{
 				Nodes: []string{"a"}, Filters: []Filter{{Plugin: "Fit"}}, Reasons: []Reason{{Text: "Insufficient cpu"}},
-				Rows: []Row{{Nodes: []int{0}, Looked: true, Verdicts: []Verdict{Refusal(0, true)}}},
+				Rows: []Row{{Nodes: []int{0}, Looked: true, Verdicts: Verdicts{Refuse(0, true)}}},
 			}},
 			wantSummary: "1 node → 0 feasible; 0/3 nodes are available",
 		},
@@ -194,17 +203,17 @@ func TestWhyAndSummary(t *testing.T) {
 				Score{Plugin: "Fit", Weight: 1, Normalised: []int64{20, 60, 70}},
 			)},
 			wantSummary: "3 nodes → 3 feasible → c (320) over b (220)",
-			wantWhy:     "it has 320 points, 100 more than b; Zone alone puts it 150 ahead",
+			wantWhy:     "it has 320 points, 100 more than b; Zone by itself puts it 150 ahead",
 		},
 		"equal ones": {
 			attempt:     Attempt{Node: "a", Matrix: scored(Score{Plugin: "Fit", Weight: 1, Normalised: []int64{50, 50, 10}})},
 			wantSummary: "3 nodes → 3 feasible → a",
-			wantWhy:     "it has 50 points, as 1 other node has; nothing decides between equals but the order in which they passed the filters",
+			wantWhy:     "it has 50 points, as 1 other node has; between equals the order in which they passed the filters decides",
 		},
 		"out of a batch": {
 			attempt:     Attempt{Node: "c", BatchHint: "c", Matrix: three()},
 			wantSummary: "3 nodes → 1 feasible → c",
-			wantWhy:     "it was next in the batch: the Pod before has the same signature, and its scores were used again; none were computed",
+			wantWhy:     "it was next in the batch: the previous Pod has the same signature, so its scores were reused and none were computed",
 		},
 		"a batch that offered another": {
 			attempt:     Attempt{Node: "c", BatchHint: "b", Matrix: three()},
@@ -214,7 +223,7 @@ func TestWhyAndSummary(t *testing.T) {
 		"nominated before": {
 			attempt:     Attempt{Node: "c", Nominated: "c", Matrix: three()},
 			wantSummary: "3 nodes → 1 feasible → c",
-			wantWhy:     "it was nominated in an attempt before, so it was tried first and still fits",
+			wantWhy:     "it was nominated in an earlier attempt, so it was tried first, and it still fits",
 		},
 	}
 	for name, tc := range tests {

@@ -4,28 +4,29 @@ package decision
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
 )
 
-// History is all that is kept of one Pod, the oldest attempt first.
+// History is all that is recorded about one Pod, the oldest attempt first.
 type History struct {
 	Pod       Pod         `json:"pod"`
 	Scheduler string      `json:"scheduler"`
 	Attempts  []Attempted `json:"attempts"`
-	// Moves are those after the last attempt: the Pod is on its way to the next one.
+	// Moves are those after the last attempt: the Pod waits for the next one.
 	Moves []Moved `json:"moves,omitempty"`
 }
 
-// Attempted is an attempt with all that belongs to it.
+// Attempted is an attempt with the other records that belong to it.
 type Attempted struct {
 	Time time.Time `json:"time"`
-	// Woken is what moved the Pod to this attempt; nil for a new Pod, and if that record is gone.
+	// Woken is the move that led to this attempt, or nil for a new Pod, or if that record was dropped.
 	Woken *Moved `json:"woken,omitempty"`
 	Attempt
 	Victims []Victim `json:"victims,omitempty"`
-	// Binding is nil while the Pod waits in Permit or is being bound, and if the attempt placed it nowhere.
+	// Binding is nil while the Pod waits in Permit or is being bound, and if the attempt found no node.
 	Binding *Binding `json:"binding,omitempty"`
 }
 
@@ -35,8 +36,8 @@ type Moved struct {
 	Move
 }
 
-// Histories joins records by the Pods' UIDs, the Pod with the newest record last. Records that belong to an attempt
-// which is no longer kept are left out, moves before the oldest attempt too.
+// Histories joins records by the UID of their Pod, and returns the Pod with the newest record last. It leaves out the
+// records of an attempt that was dropped, and moves before the oldest attempt.
 func Histories(records []Record) []History {
 	byUID := map[string][]Record{}
 	for _, r := range records {
@@ -55,7 +56,7 @@ func Histories(records []Record) []History {
 	return histories
 }
 
-// join makes one Pod's history of its records, the oldest first.
+// join returns the history of one Pod. The records are sorted, the oldest first.
 func join(records []Record) History {
 	h := History{Pod: records[0].Pod, Scheduler: records[0].Scheduler}
 	for _, r := range records {
@@ -66,7 +67,7 @@ func join(records []Record) History {
 	for _, r := range records {
 		switch {
 		case r.Binding != nil:
-			// A scheduler that was restarted counts from 1 again: the last attempt of that number before it is meant.
+			// A restarted scheduler counts from 1 again, so it is the last attempt with that number before the binding.
 			if a := h.last(r.Time, func(a *Attempted) bool { return a.Number == r.Binding.Attempt }); a != nil {
 				a.Binding = r.Binding
 			}
@@ -81,18 +82,18 @@ func join(records []Record) History {
 	return h
 }
 
-// last returns the last attempt that began not after a time and fits.
-func (h *History) last(until time.Time, fits func(*Attempted) bool) *Attempted {
+// last returns the last attempt that began no later than until and that match accepts, or nil.
+func (h *History) last(until time.Time, match func(*Attempted) bool) *Attempted {
 	for i := len(h.Attempts) - 1; i >= 0; i-- {
-		if a := &h.Attempts[i]; !a.Time.After(until) && fits(a) {
+		if a := &h.Attempts[i]; !a.Time.After(until) && match(a) {
 			return a
 		}
 	}
 	return nil
 }
 
-// addMove gives a move to the first attempt after it. More than one can lie before the same attempt; the first one
-// took the Pod out of the unschedulable ones.
+// addMove adds a move to the first attempt after it. Of several moves before one attempt the first counts: it took the
+// Pod out of the unschedulable Pods.
 func (h *History) addMove(m Moved) {
 	for i := range h.Attempts {
 		if h.Attempts[i].Time.Before(m.Time) {
@@ -106,8 +107,17 @@ func (h *History) addMove(m Moved) {
 	h.Moves = append(h.Moves, m)
 }
 
-// MoveWords says what woke a Pod.
-func MoveWords(m *Move) string {
+// DescribeVictim returns what preemption does to a victim, for people.
+func DescribeVictim(v *Victim) string {
+	text := fmt.Sprintf("Pod %s/%s on %s", v.Pod.Namespace, v.Pod.Name, v.Node)
+	if v.Error != "" {
+		return "failed to preempt " + text + ": " + v.Error
+	}
+	return "preempts " + text
+}
+
+// DescribeMove returns what woke a Pod, for people.
+func DescribeMove(m *Move) string {
 	text := "woken by " + m.Event
 	if m.Object != "" {
 		text += " of " + m.Object

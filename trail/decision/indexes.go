@@ -9,14 +9,15 @@ import (
 	"strings"
 )
 
-// maxIndex bounds an index that is read, so that a short text cannot ask for all memory. Kubernetes supports 5,000 nodes.
+// maxIndex bounds an index that is read, so that a short text cannot claim all memory. Kubernetes supports 5,000 nodes.
 const maxIndex = 1 << 20
 
-// Indexes are positions in Matrix.Nodes. In JSON they are one text of numbers and ranges, as "0-419,421": nodes with equal
-// verdicts mostly stand beside each other. An array of numbers is read too: older recordings have it, as those in docs/recordings.
+// Indexes are positions in Matrix.Nodes. In JSON they are one string of numbers and ranges, such as "0-419,421": nodes
+// with equal verdicts are usually next to each other. An array of numbers is read too: older recordings have it, such
+// as those in docs/recordings.
 type Indexes []int
 
-// MarshalJSON writes the text.
+// MarshalJSON writes the string.
 func (x Indexes) MarshalJSON() ([]byte, error) {
 	out := []byte{'"'}
 	for i := 0; i < len(x); {
@@ -36,14 +37,14 @@ func (x Indexes) MarshalJSON() ([]byte, error) {
 	return append(out, '"'), nil
 }
 
-// UnmarshalJSON reads the text or an array. The error says which part is neither a number nor a range.
+// UnmarshalJSON reads the string or an array. The error names the part that is neither a number nor a range.
 func (x *Indexes) UnmarshalJSON(data []byte) error {
 	if len(data) > 0 && data[0] == '[' {
 		return json.Unmarshal(data, (*[]int)(x))
 	}
 	var text string
 	if err := json.Unmarshal(data, &text); err != nil {
-		return fmt.Errorf(`indexes are %s, want a text such as "0-2,5": %w`, data, err)
+		return fmt.Errorf(`indexes are %s, want a string such as "0-2,5": %w`, data, err)
 	}
 	*x = nil
 	if text == "" {

@@ -4,20 +4,23 @@ package decision
 
 import "slices"
 
-// Matrix is nodes by plugins. Nodes with the same verdict of every plugin share a row, and texts are kept once, so that
-// a record of 5,000 nodes stays small.
+// Matrix has what each plugin answered about each node. Nodes with equal verdicts share a row, and each text is kept
+// once, so that a record of 5,000 nodes stays small.
+//
+// Its methods, and all who read it, rely on Validate: each index points into its slice, and each row and each column
+// has the right length.
 type Matrix struct {
-	// Nodes are the names of all nodes of the scheduler's snapshot.
+	// Nodes are the names of all nodes in the scheduler's snapshot.
 	Nodes []string `json:"nodes,omitempty"`
-	// Filters are the columns, in the order in which the scheduler asks.
+	// Filters are the columns, in the order in which the scheduler asks the plugins.
 	Filters []Filter `json:"filters,omitempty"`
-	// Reasons are the texts of refusals, each once.
+	// Reasons are the reasons for refusals, each once.
 	Reasons []Reason `json:"reasons,omitempty"`
 	Rows    []Row    `json:"rows,omitempty"`
-	// Scored are the nodes that have scores, by their index in Nodes, in the order in which they passed the filters.
+	// Scored are the indexes in Nodes of the nodes that have scores, in the order in which they passed the filters.
 	Scored []int `json:"scored,omitempty"`
-	// ScoresSeen says that the scheduler computed the scores. Otherwise it needed none, because one node was left or a
-	// batch offered one, and they were evaluated afterwards.
+	// ScoresSeen reports whether the scheduler computed the scores. Otherwise it needed none, because one node was left or
+	// a batch offered one, and the scores were evaluated afterwards.
 	ScoresSeen bool    `json:"scoresSeen,omitempty"`
 	Scores     []Score `json:"scores,omitempty"`
 }
@@ -25,14 +28,14 @@ type Matrix struct {
 // Filter is a column.
 type Filter struct {
 	Plugin string `json:"plugin"`
-	// Skipped says that the plugin's PreFilter found nothing to do for this Pod, so that its Filter is not called.
+	// Skipped reports whether the plugin's PreFilter returned Skip, so that its Filter is not called for this Pod.
 	Skipped bool `json:"skipped,omitempty"`
 }
 
 // Reason is why a node was refused.
 type Reason struct {
 	Text string `json:"text"`
-	// Unresolvable says that preemption cannot help (UnschedulableAndUnresolvable).
+	// Unresolvable reports whether preemption cannot help (UnschedulableAndUnresolvable).
 	Unresolvable bool `json:"unresolvable,omitempty"`
 }
 
@@ -40,67 +43,30 @@ type Reason struct {
 type Row struct {
 	// Nodes are indexes in Matrix.Nodes.
 	Nodes Indexes `json:"nodes"`
-	// Looked says that the scheduler looked at these nodes; of a large cluster it looks at a part (sampling), and a
-	// PreFilter plugin can exclude nodes.
+	// Looked reports whether the scheduler looked at these nodes. In a large cluster it looks at a part of them
+	// (percentageOfNodesToScore), and a PreFilter plugin can exclude nodes.
 	Looked bool `json:"looked"`
 	// Verdicts has one for each of Matrix.Filters.
-	Verdicts []Verdict `json:"verdicts"`
+	Verdicts Verdicts `json:"verdicts"`
 }
-
-// Verdict is what one plugin says about one node, as a number:
-//
-//	0  not asked, and not evaluated
-//	1  passes, as seen
-//	2  passes, as evaluated afterwards
-//	3+2r  refused for Reasons[r], as seen
-//	4+2r  refused for Reasons[r], as evaluated afterwards
-type Verdict int
-
-// The verdicts that need no reason.
-const (
-	NotAsked  Verdict = 0
-	Passes    Verdict = 1
-	WouldPass Verdict = 2
-
-	firstRefusal = 3
-)
-
-// Refusal makes the verdict of a refusal for Reasons[reason].
-func Refusal(reason int, seen bool) Verdict {
-	v := Verdict(firstRefusal + 2*reason)
-	if !seen {
-		v++
-	}
-	return v
-}
-
-// Refused gives the index of the reason, and whether it is a refusal.
-func (v Verdict) Refused() (reason int, refused bool) {
-	return int(v-firstRefusal) / 2, v >= firstRefusal
-}
-
-// Seen says that the scheduler itself asked.
-func (v Verdict) Seen() bool { return v != NotAsked && v%2 == 1 }
 
 // Score is the scores of one plugin, one for each of Matrix.Scored.
 type Score struct {
 	Plugin string `json:"plugin"`
 	Weight int64  `json:"weight"`
-	// Raw are what Score returned, before NormalizeScore. The scheduler does not tell them: they are always evaluated
-	// afterwards, and missing where nothing was.
+	// Raw are the results of Score, before NormalizeScore. The scheduler does not expose them, so they are always
+	// evaluated afterwards, and empty where nothing was evaluated.
 	Raw []int64 `json:"raw,omitempty"`
-	// Normalised are from 0 to 100; times Weight they are what counts. They are seen if Matrix.ScoresSeen.
+	// Normalised are from 0 to 100; multiplied by Weight they are added up. They are seen if Matrix.ScoresSeen.
 	Normalised []int64 `json:"normalised"`
 }
 
-// Sums returns the sum of the weighted scores of each of Scored.
+// Sums returns the sum of the weighted scores of each node in Scored.
 func (m *Matrix) Sums() []int64 {
 	sums := make([]int64, len(m.Scored))
 	for _, score := range m.Scores {
 		for i, value := range score.Normalised {
-			if i < len(sums) {
-				sums[i] += value * score.Weight
-			}
+			sums[i] += value * score.Weight
 		}
 	}
 	return sums
@@ -117,14 +83,11 @@ func (m *Matrix) Looked() int {
 	return looked
 }
 
-// Feasible counts the nodes at which the scheduler looked and which no plugin refused.
+// Feasible counts the nodes that the scheduler looked at and that no plugin refused.
 func (m *Matrix) Feasible() int {
 	feasible := 0
 	for _, row := range m.Rows {
-		if row.Looked && !slices.ContainsFunc(row.Verdicts, func(v Verdict) bool {
-			_, refused := v.Refused()
-			return refused && v.Seen()
-		}) {
+		if row.Looked && !slices.ContainsFunc(row.Verdicts, func(v Verdict) bool { return v.Refused() && v.Seen }) {
 			feasible += len(row.Nodes)
 		}
 	}

@@ -10,20 +10,20 @@ import (
 	"podtrail.dev/podtrail/trail/decision"
 )
 
-// singleRows is up to how many nodes each has a row of its own; of more, those with equal verdicts share one.
+// singleRows is the largest number of nodes that have a row each. Of more nodes, those with equal verdicts share a row.
 const singleRows = 10
 
-// filters writes nodes by filter plugins. Only plugins that refuse a node have a column; the others are told in lines.
+// filters writes the verdicts. Only plugins that refuse a node have a column; the others are listed below.
 func (w *scheduleWriter) filters(m *decision.Matrix) {
 	var columns []int
 	passing, skipped, unasked := []string{}, []string{}, []string{}
 	for i, filter := range m.Filters {
-		switch kind := columnKind(m, i); {
-		case kind == refuses:
+		switch answer := columnAnswer(m, i); {
+		case answer == decision.Refuses:
 			columns = append(columns, i)
 		case filter.Skipped:
 			skipped = append(skipped, filter.Plugin)
-		case kind == silent:
+		case answer == decision.NotAsked:
 			unasked = append(unasked, filter.Plugin)
 		default:
 			passing = append(passing, filter.Plugin)
@@ -40,13 +40,13 @@ func (w *scheduleWriter) filters(m *decision.Matrix) {
 		w.table(t)
 	}
 	for _, line := range []struct {
-		words string
+		text  string
 		names []string
 	}{
-		{w.all(m) + " by ", passing}, {"not needed for this Pod: ", skipped}, {"not asked: ", unasked},
+		{allNodes(m) + " by ", passing}, {"not needed for this Pod: ", skipped}, {"not asked: ", unasked},
 	} {
 		if len(line.names) > 0 {
-			w.wrapped(line.words+strings.Join(line.names, ", "), dim)
+			w.wrapped(line.text+strings.Join(line.names, ", "), dim)
 		}
 	}
 	if unseen(m) {
@@ -54,36 +54,28 @@ func (w *scheduleWriter) filters(m *decision.Matrix) {
 	}
 }
 
-func (w *scheduleWriter) all(m *decision.Matrix) string {
+func allNodes(m *decision.Matrix) string {
 	if len(m.Nodes) == 1 {
 		return "the one node is passed"
 	}
 	return fmt.Sprintf("all %d nodes are passed", len(m.Nodes))
 }
 
-const (
-	passes = iota
-	refuses
-	silent // was asked about no node
-)
-
-func columnKind(m *decision.Matrix, column int) int {
-	kind := silent
+// columnAnswer returns Refuses if the plugin refuses a node, NotAsked if it was asked about none, and otherwise Passes.
+func columnAnswer(m *decision.Matrix, column int) decision.Answer {
+	answer := decision.NotAsked
 	for _, row := range m.Rows {
-		if column >= len(row.Verdicts) {
-			continue
-		}
-		if _, refused := row.Verdicts[column].Refused(); refused {
-			return refuses
-		}
-		if row.Verdicts[column] != decision.NotAsked {
-			kind = passes
+		switch row.Verdicts[column].Answer {
+		case decision.Refuses:
+			return decision.Refuses
+		case decision.Passes:
+			answer = decision.Passes
 		}
 	}
-	return kind
+	return answer
 }
 
-// displayed are the rows to show: one for each node of a few, else those of the record.
+// displayed returns the rows to show: one for each node if there are few, otherwise those of the record.
 func displayed(m *decision.Matrix) []decision.Row {
 	if len(m.Nodes) > singleRows {
 		return slices.SortedStableFunc(slices.Values(m.Rows), func(a, b decision.Row) int { return len(b.Nodes) - len(a.Nodes) })
@@ -94,7 +86,7 @@ func displayed(m *decision.Matrix) []decision.Row {
 			out = append(out, decision.Row{Nodes: []int{node}, Looked: row.Looked, Verdicts: row.Verdicts})
 		}
 	}
-	slices.SortFunc(out, func(a, b decision.Row) int { return strings.Compare(nodeName(m, a.Nodes[0]), nodeName(m, b.Nodes[0])) })
+	slices.SortFunc(out, func(a, b decision.Row) int { return strings.Compare(m.Nodes[a.Nodes[0]], m.Nodes[b.Nodes[0]]) })
 	return out
 }
 
@@ -102,20 +94,16 @@ func (w *scheduleWriter) filterRow(m *decision.Matrix, row decision.Row, columns
 	out := tableRow{label: groupLabel(m, row.Nodes), color: green}
 	var seen, also []string
 	for _, i := range columns {
-		v := decision.NotAsked
-		if i < len(row.Verdicts) {
-			v = row.Verdicts[i]
-		}
+		v := row.Verdicts[i]
 		out.cells = append(out.cells, cell(v))
-		reason, refused := v.Refused()
-		if !refused || reason >= len(m.Reasons) {
+		if !v.Refused() {
 			continue
 		}
 		out.color = ""
-		if v.Seen() {
-			seen = append(seen, m.Reasons[reason].Text)
+		if v.Seen {
+			seen = append(seen, m.Reasons[v.Reason].Text)
 		} else {
-			also = append(also, m.Reasons[reason].Text)
+			also = append(also, m.Reasons[v.Reason].Text)
 		}
 	}
 	if !row.Looked && len(seen) == 0 {
@@ -133,15 +121,14 @@ func (w *scheduleWriter) filterRow(m *decision.Matrix, row decision.Row, columns
 }
 
 func cell(v decision.Verdict) string {
-	_, refused := v.Refused()
 	switch {
-	case v == decision.NotAsked:
+	case !v.Asked():
 		return "·"
-	case refused && v.Seen():
+	case v.Refused() && v.Seen:
 		return "✗"
-	case refused:
+	case v.Refused():
 		return "·✗"
-	case v.Seen():
+	case v.Seen:
 		return "✓"
 	}
 	return "·✓"
@@ -149,28 +136,21 @@ func cell(v decision.Verdict) string {
 
 func unseen(m *decision.Matrix) bool {
 	return slices.ContainsFunc(m.Rows, func(row decision.Row) bool {
-		return slices.ContainsFunc(row.Verdicts, func(v decision.Verdict) bool { return v != decision.NotAsked && !v.Seen() })
+		return slices.ContainsFunc(row.Verdicts, func(v decision.Verdict) bool { return v.Asked() && !v.Seen })
 	})
 }
 
 func groupLabel(m *decision.Matrix, nodes []int) string {
 	if len(nodes) == 1 {
-		return nodeName(m, nodes[0])
+		return m.Nodes[nodes[0]]
 	}
-	return fmt.Sprintf("%d nodes: %s …", len(nodes), nodeName(m, nodes[0]))
+	return fmt.Sprintf("%d nodes: %s …", len(nodes), m.Nodes[nodes[0]])
 }
 
 func namesOf(m *decision.Matrix, nodes []int) []string {
 	names := make([]string, 0, len(nodes))
 	for _, node := range nodes {
-		names = append(names, nodeName(m, node))
+		names = append(names, m.Nodes[node])
 	}
 	return names
-}
-
-func nodeName(m *decision.Matrix, node int) string {
-	if node < 0 || node >= len(m.Nodes) {
-		return "?"
-	}
-	return m.Nodes[node]
 }

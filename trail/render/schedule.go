@@ -11,21 +11,24 @@ import (
 	"podtrail.dev/podtrail/trail/decision"
 )
 
-// ScheduleOptions say how decisions are written for people.
+// ScheduleOptions are how decisions are written for people.
 type ScheduleOptions struct {
 	// Width is the number of columns; below 80 counts as 80.
 	Width int
 	Color bool
-	// Nodes writes every node's name, and every scored node.
+	// Nodes adds the name of each node in a group, and the scores of each scored node.
 	Nodes bool
-	// All writes every attempt in full, not only the last.
+	// All writes each attempt in full, not only the last one.
 	All bool
-	// Now is what the time that is left of a hold counts from.
+	// Now is the time from which the rest of a hold is counted.
 	Now time.Time
 }
 
-// Schedule writes what was decided about a Pod, the answer first.
+// Schedule writes what was decided about a Pod, the answer first. A history without an attempt is an error.
 func Schedule(out io.Writer, h decision.History, options ScheduleOptions) error {
+	if len(h.Attempts) == 0 {
+		return fmt.Errorf("write decisions: no attempt of Pod %s/%s is recorded", h.Pod.Namespace, h.Pod.Name)
+	}
 	options.Width = max(options.Width, 80)
 	w := &scheduleWriter{options: options, paint: paint(options.Color)}
 	last := &h.Attempts[len(h.Attempts)-1]
@@ -40,11 +43,11 @@ func Schedule(out io.Writer, h decision.History, options ScheduleOptions) error 
 			w.wrapped("  "+decision.Summary(&a.Attempt), dim)
 		}
 		for _, v := range a.Victims {
-			w.wrapped(victimWords(v), "")
+			w.wrapped(describeVictim(v), "")
 		}
 	}
 	for _, move := range h.Moves {
-		w.wrapped(move.Time.UTC().Format("15:04:05.000")+" "+decision.MoveWords(&move.Move)+"; it is tried again after its backoff", "")
+		w.wrapped(move.Time.UTC().Format("15:04:05.000")+" "+decision.DescribeMove(&move.Move)+"; it is tried again after its backoff", "")
 	}
 	w.put("")
 	w.next(h, last)
@@ -54,7 +57,7 @@ func Schedule(out io.Writer, h decision.History, options ScheduleOptions) error 
 	return nil
 }
 
-// scheduleWriter gathers the lines, so that only one write can fail.
+// scheduleWriter collects the lines, so that only one write can fail.
 type scheduleWriter struct {
 	out     strings.Builder
 	options ScheduleOptions
@@ -69,7 +72,7 @@ func (w *scheduleWriter) wrapped(text, attribute string) {
 	}
 }
 
-// answer says what became of the Pod.
+// answer writes what became of the Pod.
 func (w *scheduleWriter) answer(h decision.History, last *decision.Attempted) {
 	attempts := "1 attempt"
 	if last.Number > 1 {
@@ -105,7 +108,7 @@ const (
 	bound
 )
 
-// stateOf says how far the last attempt came. A hold whose time is up goes on by itself.
+// stateOf returns how far the last attempt got. A hold ends by itself when its time is up.
 func stateOf(a *decision.Attempted, now time.Time) state {
 	switch {
 	case a.Outcome != decision.Placed:
@@ -124,9 +127,9 @@ func (w *scheduleWriter) heading(a *decision.Attempted) {
 	text := fmt.Sprintf("attempt %d at %s", a.Number, a.Time.UTC().Format("15:04:05.000"))
 	switch {
 	case a.Woken != nil:
-		text += ", " + decision.MoveWords(&a.Woken.Move)
+		text += ", " + decision.DescribeMove(&a.Woken.Move)
 	case a.Flushed:
-		text += ", because no event woke the Pod for so long"
+		text += ", by the periodic flush: no event had woken the Pod"
 	}
 	w.wrapped(text, bold)
 }
@@ -135,7 +138,7 @@ func (w *scheduleWriter) heading(a *decision.Attempted) {
 func (w *scheduleWriter) attempt(a *decision.Attempted) {
 	m := &a.Matrix
 	if a.BatchHint != "" {
-		w.wrapped(hintWords(a), "")
+		w.wrapped(describeHint(a), "")
 	}
 	if len(m.Nodes) == 0 {
 		w.wrapped("no nodes were considered: "+a.Message, "")
@@ -148,40 +151,36 @@ func (w *scheduleWriter) attempt(a *decision.Attempted) {
 	w.scores(a)
 	w.put("")
 	if p := a.Preemption; p != nil {
-		w.wrapped(preemptionWords(p), "")
+		w.wrapped(describePreemption(p), "")
 	}
 	if a.Hold != nil && a.Hold.Problem != "" {
 		w.wrapped(a.Hold.Problem, red)
 	}
-	w.wrapped(stepWords(a), dim)
+	w.wrapped(describeSteps(a), dim)
 	w.evaluation(&a.Evaluation)
 	if why := decision.Why(&a.Attempt); why != "" {
 		w.wrapped("why "+a.Node+": "+why, "")
 	} else {
-		w.changes(m)
+		w.fixes(m)
 	}
 }
 
-func hintWords(a *decision.Attempted) string {
+func describeHint(a *decision.Attempted) string {
 	if a.BatchHint == a.Node {
 		return "the node came from a batch hint: " + a.BatchHint
 	}
 	return "a batch hint offered " + a.BatchHint + ", which did not fit"
 }
 
-func preemptionWords(p *decision.Preemption) string {
+func describePreemption(p *decision.Preemption) string {
 	if p.Node != "" {
-		return "preemption: node " + p.Node + " is nominated and made free"
+		return "preemption: node " + p.Node + " is nominated, and Pods on it are evicted"
 	}
 	return "preemption does not help: " + p.Message
 }
 
-func victimWords(v decision.Victim) string {
-	text := fmt.Sprintf("  preempts Pod %s/%s on %s", v.Pod.Namespace, v.Pod.Name, v.Node)
-	if v.Error != "" {
-		text += ", in vain: " + v.Error
-	}
-	return text
+func describeVictim(v decision.Victim) string {
+	return "  " + decision.DescribeVictim(&v)
 }
 
 func (w *scheduleWriter) evaluation(e *decision.Evaluation) {
@@ -189,53 +188,53 @@ func (w *scheduleWriter) evaluation(e *decision.Evaluation) {
 	case !e.Done:
 		w.wrapped("nothing was evaluated afterwards: "+e.Why, dim)
 	case e.Differences > 0:
-		w.wrapped(fmt.Sprintf("%d of what was evaluated differs from what was seen, because something had changed (%s); what was seen is shown",
+		w.wrapped(fmt.Sprintf("%d evaluated verdicts and scores differ from those that were seen, because something had changed (%s); those that were seen are shown",
 			e.Differences, e.Example), red)
 	}
 }
 
-// stepWords are the extension points with their times.
-func stepWords(a *decision.Attempted) string {
+// describeSteps returns the extension points with their times.
+func describeSteps(a *decision.Attempted) string {
 	steps := a.Steps
 	if a.Binding != nil {
 		steps = append(steps[:len(steps):len(steps)], a.Binding.Steps...)
 	}
-	words := make([]string, 0, len(steps))
+	parts := make([]string, 0, len(steps))
 	for _, s := range steps {
 		text := s.Name + " " + precise(s.Took)
 		if s.Status != "" {
 			text += " (" + s.Status + ")"
 		}
-		words = append(words, text)
+		parts = append(parts, text)
 	}
-	return strings.Join(words, " · ")
+	return strings.Join(parts, " · ")
 }
 
-// mostChanges bounds how many changes are proposed, unless all is asked for.
-const mostChanges = 5
+// maxFixes bounds how many fixes are proposed without --nodes.
+const maxFixes = 5
 
-// changes says what would have to change, the cheapest first.
-func (w *scheduleWriter) changes(m *decision.Matrix) {
-	changes := decision.Changes(m)
-	if len(changes) == 0 {
+// fixes writes what must change, the cheapest fix first.
+func (w *scheduleWriter) fixes(m *decision.Matrix) {
+	fixes := decision.Fixes(m)
+	if len(fixes) == 0 {
 		return
 	}
 	w.wrapped("for the Pod to fit, the cheapest change first:", bold)
-	for i, c := range changes {
-		if i == mostChanges && !w.options.Nodes {
-			w.wrapped(fmt.Sprintf("  and %d more (--nodes shows them)", len(changes)-i), dim)
+	for i, f := range fixes {
+		if i == maxFixes && !w.options.Nodes {
+			w.wrapped(fmt.Sprintf("  and %d more (--nodes shows them)", len(fixes)-i), dim)
 			return
 		}
 		atLeast := ""
-		if !c.Sure {
+		if !f.Sure {
 			atLeast = " (at least: not every plugin was asked)"
 		}
-		w.wrapped(fmt.Sprintf("%3d. %s%s", i+1, groupLabel(m, c.Nodes), atLeast), "")
-		for _, lack := range c.Lacks {
-			w.wrapped(fmt.Sprintf("       %s: %s — %s", lack.Plugin, lack.Reason, lack.Remedy), "")
+		w.wrapped(fmt.Sprintf("%3d. %s%s", i+1, groupLabel(m, f.Nodes), atLeast), "")
+		for _, r := range f.Refusals {
+			w.wrapped(fmt.Sprintf("       %s: %s — %s", r.Plugin, r.Reason, r.Remedy), "")
 		}
-		if w.options.Nodes && len(c.Nodes) > 1 {
-			w.names(namesOf(m, c.Nodes), 7)
+		if w.options.Nodes && len(f.Nodes) > 1 {
+			w.names(namesOf(m, f.Nodes), 7)
 		}
 	}
 }
@@ -252,7 +251,7 @@ func (w *scheduleWriter) next(h decision.History, last *decision.Attempted) {
 	}
 }
 
-// precise writes short durations finer than Duration does: a decision takes microseconds.
+// precise formats short durations more precisely than Duration: a decision takes microseconds.
 func precise(d time.Duration) string {
 	switch {
 	case d < time.Millisecond:

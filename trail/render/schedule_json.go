@@ -13,40 +13,39 @@ import (
 	"podtrail.dev/podtrail/trail/decision"
 )
 
-// scheduleDocument is the machine form of a Pod's decisions. Fields are only added; apiVersion changes when one has to
-// change its meaning or go. Durations are in nanoseconds.
+// scheduleDocument is the machine-readable form of a Pod's decisions. Fields are only added; apiVersion changes when
+// one must be removed or change its meaning. Durations are in nanoseconds.
 type scheduleDocument struct {
 	APIVersion string             `json:"apiVersion"`
 	Kind       string             `json:"kind"`
 	Pod        decision.Pod       `json:"pod"`
 	Scheduler  string             `json:"scheduler"`
 	Attempts   []scheduledAttempt `json:"attempts"`
-	// Moves are what took the Pod up since the last attempt.
+	// Moves are those after the last attempt.
 	Moves []decision.Moved `json:"moves"`
 }
 
-// scheduledAttempt is an attempt with its matrix written out, node by node.
+// scheduledAttempt is an attempt with an entry for each node.
 type scheduledAttempt struct {
 	Time  time.Time       `json:"time"`
 	Woken *decision.Moved `json:"woken,omitempty"`
+	// Attempt is as recorded, but without its matrix: Nodes has the same in a form that is easier to read.
 	decision.Attempt
-	// Matrix hides the record's compact one, which Nodes writes out.
-	Matrix *struct{} `json:"matrix,omitempty"`
-	// Why is one sentence about the node that was chosen.
+	// Why is the reason for the chosen node in one sentence.
 	Why     string            `json:"why,omitempty"`
 	Nodes   []scheduledNode   `json:"nodes"`
 	Victims []decision.Victim `json:"victims"`
-	// Changes are what would have to change, the cheapest first; empty for a Pod that has a node.
+	// Changes are what must change for the Pod to fit, the cheapest first; empty for a Pod that has a node.
 	Changes []scheduledChange `json:"changes"`
 	Binding *decision.Binding `json:"binding,omitempty"`
 }
 
 type scheduledNode struct {
 	Name string `json:"name"`
-	// Looked says that the scheduler looked at this node.
+	// Looked reports whether the scheduler looked at this node.
 	Looked  bool              `json:"looked"`
 	Filters []scheduledFilter `json:"filters"`
-	// Scores is empty for a node that was not scored; ScoresSeen says that the scheduler computed them.
+	// Scores is empty for a node that was not scored. ScoresSeen reports whether the scheduler computed them.
 	Scores     []scheduledScore `json:"scores,omitempty"`
 	ScoresSeen bool             `json:"scoresSeen,omitempty"`
 	Sum        *int64           `json:"sum,omitempty"`
@@ -54,9 +53,9 @@ type scheduledNode struct {
 
 type scheduledFilter struct {
 	Plugin string `json:"plugin"`
-	// Verdict is passes, refused, notAsked, or skipped if the plugin has nothing to do with this Pod.
+	// Verdict is passes, refused, notAsked, or skipped if the plugin has nothing to check for this Pod.
 	Verdict string `json:"verdict"`
-	// Seen says that the scheduler itself asked; otherwise the verdict was evaluated afterwards.
+	// Seen reports whether the scheduler itself asked; otherwise the verdict was evaluated afterwards.
 	Seen         bool   `json:"seen"`
 	Reason       string `json:"reason,omitempty"`
 	Unresolvable bool   `json:"unresolvable,omitempty"`
@@ -65,16 +64,16 @@ type scheduledFilter struct {
 type scheduledScore struct {
 	Plugin string `json:"plugin"`
 	Weight int64  `json:"weight"`
-	// Raw is missing if nothing was evaluated afterwards.
+	// Raw is left out if nothing was evaluated afterwards.
 	Raw        *int64 `json:"raw,omitempty"`
 	Normalised int64  `json:"normalised"`
 	Weighted   int64  `json:"weighted"`
 }
 
 type scheduledChange struct {
-	Nodes []string        `json:"nodes"`
-	Lacks []decision.Lack `json:"lacks"`
-	// Sure says that every plugin was asked.
+	Nodes    []string           `json:"nodes"`
+	Refusals []decision.Refusal `json:"lacks"`
+	// Sure reports whether every plugin was asked.
 	Sure bool `json:"sure"`
 }
 
@@ -85,7 +84,7 @@ func ScheduleJSON(out io.Writer, h decision.History) error {
 		Attempts: []scheduledAttempt{}, Moves: append([]decision.Moved{}, h.Moves...),
 	}
 	for i := range h.Attempts {
-		document.Attempts = append(document.Attempts, writtenOut(&h.Attempts[i]))
+		document.Attempts = append(document.Attempts, describeAttempt(&h.Attempts[i]))
 	}
 	encoder := json.NewEncoder(out)
 	encoder.SetEscapeHTML(false)
@@ -96,18 +95,19 @@ func ScheduleJSON(out io.Writer, h decision.History) error {
 	return nil
 }
 
-func writtenOut(a *decision.Attempted) scheduledAttempt {
+func describeAttempt(a *decision.Attempted) scheduledAttempt {
 	m := &a.Matrix
 	out := scheduledAttempt{
 		Time: a.Time, Woken: a.Woken, Attempt: a.Attempt, Why: decision.Why(&a.Attempt), Binding: a.Binding,
 		Victims: append([]decision.Victim{}, a.Victims...), Changes: []scheduledChange{}, Nodes: []scheduledNode{},
 	}
+	out.Matrix = decision.Matrix{}
 	position := make([]int, len(m.Nodes))
 	for _, row := range m.Rows {
 		filters := filtersOf(m, row)
 		for _, node := range row.Nodes {
 			position[node] = len(out.Nodes)
-			out.Nodes = append(out.Nodes, scheduledNode{Name: nodeName(m, node), Looked: row.Looked, Filters: filters})
+			out.Nodes = append(out.Nodes, scheduledNode{Name: m.Nodes[node], Looked: row.Looked, Filters: filters})
 		}
 	}
 	for column, sum := range m.Sums() {
@@ -116,8 +116,8 @@ func writtenOut(a *decision.Attempted) scheduledAttempt {
 	}
 	slices.SortFunc(out.Nodes, func(a, b scheduledNode) int { return strings.Compare(a.Name, b.Name) })
 	if a.Node == "" {
-		for _, c := range decision.Changes(m) {
-			out.Changes = append(out.Changes, scheduledChange{Nodes: namesOf(m, c.Nodes), Lacks: c.Lacks, Sure: c.Sure})
+		for _, f := range decision.Fixes(m) {
+			out.Changes = append(out.Changes, scheduledChange{Nodes: namesOf(m, f.Nodes), Refusals: f.Refusals, Sure: f.Sure})
 		}
 	}
 	return out
@@ -130,11 +130,12 @@ func filtersOf(m *decision.Matrix, row decision.Row) []scheduledFilter {
 		if filter.Skipped {
 			one.Verdict = "skipped"
 		}
-		if i < len(row.Verdicts) && row.Verdicts[i] != decision.NotAsked {
-			one.Verdict, one.Seen = "passes", row.Verdicts[i].Seen()
-			if reason, refused := row.Verdicts[i].Refused(); refused && reason < len(m.Reasons) {
-				one.Verdict, one.Reason, one.Unresolvable = "refused", m.Reasons[reason].Text, m.Reasons[reason].Unresolvable
-			}
+		switch v := row.Verdicts[i]; v.Answer {
+		case decision.Passes:
+			one.Verdict, one.Seen = "passes", v.Seen
+		case decision.Refuses:
+			reason := m.Reasons[v.Reason]
+			one.Verdict, one.Seen, one.Reason, one.Unresolvable = "refused", v.Seen, reason.Text, reason.Unresolvable
 		}
 		out = append(out, one)
 	}

@@ -20,6 +20,12 @@ import (
 
 var decided = time.Date(2026, 5, 4, 10, 2, 11, 418e6, time.UTC)
 
+var (
+	notAsked  decision.Verdict
+	passes    = decision.Pass(true)
+	wouldPass = decision.Pass(false)
+)
+
 // sketch is the Pod of the design's sketch: one node has a taint, one lacks room, one is left.
 func sketch() decision.History {
 	return decision.History{
@@ -36,9 +42,9 @@ func sketch() decision.History {
 						Filters: []decision.Filter{{Plugin: "NodeName"}, {Plugin: "ImageZone"}, {Plugin: "NodeResourcesFit"}, {Plugin: "TaintToleration"}, {Plugin: "VolumeBinding", Skipped: true}},
 						Reasons: []decision.Reason{{Text: "untolerated taint node-role.kubernetes.io/control-plane"}, {Text: "120 MB free, image needs 310 MB"}, {Text: "Insufficient cpu"}},
 						Rows: []decision.Row{
-							{Nodes: []int{0}, Looked: true, Verdicts: []decision.Verdict{1, 1, 1, decision.Refusal(0, true), 0}},
-							{Nodes: []int{1}, Looked: true, Verdicts: []decision.Verdict{1, decision.Refusal(1, true), decision.Refusal(2, false), 2, 0}},
-							{Nodes: []int{2}, Looked: true, Verdicts: []decision.Verdict{1, 1, 1, 1, 0}},
+							{Nodes: []int{0}, Looked: true, Verdicts: decision.Verdicts{passes, passes, passes, decision.Refuse(0, true), notAsked}},
+							{Nodes: []int{1}, Looked: true, Verdicts: decision.Verdicts{passes, decision.Refuse(1, true), decision.Refuse(2, false), wouldPass, notAsked}},
+							{Nodes: []int{2}, Looked: true, Verdicts: decision.Verdicts{passes, passes, passes, passes, notAsked}},
 						},
 						Scored: []int{2},
 						Scores: []decision.Score{{Plugin: "ImageZone", Weight: 3, Raw: []int64{880}, Normalised: []int64{100}}, {Plugin: "NodeResourcesFit", Weight: 1, Raw: []int64{61}, Normalised: []int64{61}}},
@@ -82,7 +88,7 @@ func cluster() decision.History {
 	}
 	for kind := range kinds {
 		m.Reasons = append(m.Reasons, decision.Reason{Text: fmt.Sprintf("Insufficient example.com/gpu-%d", kind)})
-		row := decision.Row{Looked: kind%2 == 0, Verdicts: []decision.Verdict{1, 1, decision.Refusal(kind, kind%2 == 0), 2, 0}}
+		row := decision.Row{Looked: kind%2 == 0, Verdicts: decision.Verdicts{passes, passes, decision.Refuse(kind, kind%2 == 0), wouldPass, notAsked}}
 		for i := kind; i < nodes; i += kinds {
 			row.Nodes = append(row.Nodes, i)
 		}
@@ -155,11 +161,12 @@ not needed for this Pod: VolumeBinding
 PreFilter 100 µs · Filter 400 µs
 for the Pod to fit, the cheapest change first:
   1. control-plane
-       TaintToleration: untolerated taint node-role.kubernetes.io/control-plane — take the taint off
-       the node, or let the Pod tolerate it
+       TaintToleration: untolerated taint node-role.kubernetes.io/control-plane — remove the taint
+       from the node, or let the Pod tolerate it
   2. worker
-       ImageZone: 120 MB free, image needs 310 MB — make room on the node's disk
-       NodeResourcesFit: Insufficient cpu — free it on the node, or let the Pod request less
+       ImageZone: 120 MB free, image needs 310 MB — free space on the node's disk
+       NodeResourcesFit: Insufficient cpu — free the resource on the node, or let the Pod request
+       less
 
 next: change one of these, then podtrail schedule pod/web-x7k2p -n demo
 `,
@@ -193,7 +200,7 @@ func TestScheduleSays(t *testing.T) {
 		"how long a hold lasts":        {history: heldPod(), want: []string{"web-x7k2p → worker2, held in Permit for 1m29s more", "next: podtrail continue pod/web-x7k2p -n demo"}},
 		"a hold whose time is up":      {history: heldPod(), options: render.ScheduleOptions{Now: decided.Add(time.Hour)}, want: []string{"web-x7k2p → worker2, being bound"}},
 		"a node out of a batch":        {history: batch, want: []string{"the node came from a batch hint: worker2", "why worker2: it was next in the batch"}},
-		"an evaluation that differs":   {history: differs, want: []string{"2 of what was evaluated differs from what was seen"}},
+		"an evaluation that differs":   {history: differs, want: []string{"2 evaluated verdicts and scores differ from those that were seen"}},
 		"an evaluation that was not":   {history: busy, want: []string{"nothing was evaluated afterwards: too many attempts at once"}},
 		"victims":                      {history: victim, want: []string{"  preempts Pod other/low on worker"}},
 		"5,000 nodes in 40 groups":     {history: cluster(), want: []string{"the scheduler looked at 2500 of 5000 nodes", "125 nodes: node-0000.rack-00.example …"}, absent: []string{"node-0040"}},
@@ -272,8 +279,8 @@ func TestScheduleJSON(t *testing.T) {
 	}
 }
 
-// BenchmarkSchedule5000 prints the matrix of 5,000 nodes with every name, which must take less than a second, and writes
-// it out for programs.
+// BenchmarkSchedule5000 prints the matrix of 5,000 nodes with every name, which must take less than a second, and
+// writes it out for programs.
 func BenchmarkSchedule5000(b *testing.B) {
 	h := cluster()
 	b.Run("matrix", func(b *testing.B) {

@@ -11,10 +11,10 @@ import (
 	"podtrail.dev/podtrail/trail/decision"
 )
 
-// topScores is how many nodes the scores are shown of, unless all are asked for.
+// topScores is the number of nodes whose scores are shown without --nodes.
 const topScores = 10
 
-// scores writes the best nodes by score plugins; plugins that tell no nodes apart are told in a line.
+// scores writes the scores of the best nodes. Plugins that give all nodes the same score are listed below.
 func (w *scheduleWriter) scores(a *decision.Attempted) {
 	m := &a.Matrix
 	ranked := decision.Ranking(m)
@@ -22,17 +22,17 @@ func (w *scheduleWriter) scores(a *decision.Attempted) {
 		return
 	}
 	t := table{title: "SCORE", last: "sum"}
-	telling, equal := tellApart(m)
-	for _, score := range telling {
+	differing, equal := splitScores(m)
+	for _, score := range differing {
 		t.columns = append(t.columns, weighted(score))
 	}
 	shown := w.shown(a, ranked)
 	for _, r := range shown {
-		row := tableRow{label: nodeName(m, r.Node), last: strconv.FormatInt(r.Sum, 10)}
+		row := tableRow{label: m.Nodes[r.Node], last: strconv.FormatInt(r.Sum, 10)}
 		if row.label == a.Node {
 			row.color = green
 		}
-		for _, score := range telling {
+		for _, score := range differing {
 			row.cells = append(row.cells, scoreCell(score, r.Column))
 		}
 		t.rows = append(t.rows, row)
@@ -40,7 +40,7 @@ func (w *scheduleWriter) scores(a *decision.Attempted) {
 	w.put("")
 	w.table(t)
 	if hidden := len(ranked) - len(shown); hidden > 0 {
-		w.wrapped(fmt.Sprintf("%d more nodes have fewer points or as many (--nodes shows them)", hidden), dim)
+		w.wrapped(fmt.Sprintf("%d more nodes score the same or lower (--nodes shows them)", hidden), dim)
 	}
 	if len(equal) > 0 {
 		w.wrapped("the same on every node: "+strings.Join(equal, ", "), dim)
@@ -53,26 +53,26 @@ func (w *scheduleWriter) scores(a *decision.Attempted) {
 	}
 }
 
-// tellApart returns the plugins that score nodes differently, and the words for the others. Of a single node all are
-// shown.
-func tellApart(m *decision.Matrix) (telling []decision.Score, equal []string) {
+// splitScores returns the plugins whose scores differ between nodes, and the names and scores of the others. All differ if
+// there is only one node.
+func splitScores(m *decision.Matrix) (differing []decision.Score, equal []string) {
 	for _, score := range m.Scores {
 		if len(m.Scored) > 1 && slices.Min(score.Normalised) == slices.Max(score.Normalised) {
 			equal = append(equal, fmt.Sprintf("%s %d", weighted(score), score.Normalised[0]))
 		} else {
-			telling = append(telling, score)
+			differing = append(differing, score)
 		}
 	}
-	return telling, equal
+	return differing, equal
 }
 
-// shown are the best nodes, and the one that was chosen.
+// shown returns the best nodes and the chosen one.
 func (w *scheduleWriter) shown(a *decision.Attempted, ranked []decision.Ranked) []decision.Ranked {
 	if len(ranked) <= topScores || w.options.Nodes {
 		return ranked
 	}
 	shown := slices.Clip(ranked[:topScores])
-	i := slices.IndexFunc(ranked, func(r decision.Ranked) bool { return nodeName(&a.Matrix, r.Node) == a.Node })
+	i := slices.IndexFunc(ranked, func(r decision.Ranked) bool { return a.Matrix.Nodes[r.Node] == a.Node })
 	if i >= topScores {
 		shown = append(shown, ranked[i])
 	}

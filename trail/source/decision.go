@@ -3,7 +3,6 @@
 package source
 
 import (
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -37,35 +36,19 @@ func ParseDecision(record Record) ([]trail.Observation, error) {
 		observeBinding(&o, d)
 	case d.Move != nil:
 		o.Evidence.ID += "/move"
-		o.Summary = decision.MoveWords(d.Move)
+		o.Summary = decision.DescribeMove(d.Move)
 	default:
 		o.Evidence.ID += "/victim/" + d.Victim.Pod.UID
-		o.Summary = fmt.Sprintf("preempts Pod %s/%s on %s", d.Victim.Pod.Namespace, d.Victim.Pod.Name, d.Victim.Node)
-		if d.Victim.Error != "" {
-			o.Summary += ", in vain: " + d.Victim.Error
-		}
+		o.Summary = decision.DescribeVictim(d.Victim)
 	}
 	return []trail.Observation{o}, nil
 }
 
-// DecodeDecision returns the decision in a record. An error means that it is none.
+// DecodeDecision returns the decision in a record. An error means that it is none, or does not fit together.
 func DecodeDecision(record Record) (decision.Record, error) {
-	var d decision.Record
-	if err := json.Unmarshal(record.Data, &d); err != nil {
+	d, err := decision.Decode(record.Data)
+	if err != nil {
 		return d, fmt.Errorf("decode decision record of %q: %w", record.Node, err)
-	}
-	if d.Pod.UID == "" {
-		return d, fmt.Errorf("decision record of %q names no Pod: pod.uid is empty", record.Node)
-	}
-	set := 0
-	for _, is := range []bool{d.Attempt != nil, d.Binding != nil, d.Move != nil, d.Victim != nil} {
-		if is {
-			set++
-		}
-	}
-	if set != 1 {
-		return d, fmt.Errorf("decision record of Pod %s/%s holds %d of attempt, binding, move and victim, want one",
-			d.Pod.Namespace, d.Pod.Name, set)
 	}
 	return d, nil
 }

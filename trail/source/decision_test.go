@@ -21,8 +21,8 @@ func TestParseDecision(t *testing.T) {
 	matrix := decision.Matrix{
 		Nodes: []string{"a", "b"}, Filters: []decision.Filter{{Plugin: "Fit"}}, Reasons: []decision.Reason{{Text: "Insufficient cpu"}},
 		Rows: []decision.Row{
-			{Nodes: []int{0}, Looked: true, Verdicts: []decision.Verdict{decision.Passes}},
-			{Nodes: []int{1}, Looked: true, Verdicts: []decision.Verdict{decision.Refusal(0, true)}},
+			{Nodes: []int{0}, Looked: true, Verdicts: decision.Verdicts{decision.Pass(true)}},
+			{Nodes: []int{1}, Looked: true, Verdicts: decision.Verdicts{decision.Refuse(0, true)}},
 		},
 	}
 	observation := func(id, summary string) trail.Observation {

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command unsigned is cmd/scheduler with an ImageZone that signs no Pod, to
-// measure what that costs: a plugin without SignPod switches batching off for the
-// whole profile (computeBatchablePlugins in pkg/scheduler/framework/runtime).
+// Command unsigned is cmd/scheduler with an ImageZone that signs no Pod, to measure what that costs: a plugin without
+// SignPod turns batching off for the whole profile (computeBatchablePlugins in pkg/scheduler/framework/runtime).
 package main
 
 import (
@@ -19,7 +18,7 @@ import (
 	"podtrail.dev/podtrail/scheduler-plugin/imagezone"
 )
 
-// plugin is all of ImageZone but SignPod.
+// plugin is all of ImageZone except SignPod.
 type plugin interface {
 	fwk.PreFilterPlugin
 	fwk.FilterPlugin

@@ -41,7 +41,7 @@ const (
 	minDecisionBytes     = 1 << 20
 )
 
-// recording are the flags that are not upstream's.
+// recording holds the flags that are not upstream's.
 type recording struct {
 	bytes       int64
 	bindAddress string
@@ -67,15 +67,15 @@ var outOfTree = frameworkruntime.Registry{
 	decisions.Name: decisions.New,
 }
 
-// newCommand is upstream's command (NewSchedulerCommand of cmd/kube-scheduler/app) with two flags more. Upstream's
-// makes the scheduler and runs it in one go; the recorder has to be attached in between.
+// newCommand mirrors NewSchedulerCommand of cmd/kube-scheduler/app, with two more flags. Upstream's command creates and
+// runs the scheduler in one step; the recorder has to be attached in between.
 func newCommand() *cobra.Command {
 	opts := options.NewOptions()
 	var record recording
 	cmd := &cobra.Command{
 		Use: "kube-scheduler",
 		Long: `The kube-scheduler of Kubernetes 1.36 with podtrail's plugins ImageZone and DecisionRecorder linked in. Flags,
-configuration and endpoints are upstream's, but for --decisions-bytes and --decisions-bind-address.`,
+configuration and endpoints are upstream's, except --decisions-bytes and --decisions-bind-address.`,
 		Args:              cobra.NoArgs,
 		PersistentPreRunE: func(*cobra.Command, []string) error { return opts.ComponentGlobalsRegistry.Set() },
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -108,7 +108,7 @@ func run(cmd *cobra.Command, opts *options.Options, record recording) error {
 	ctx := server.SetupSignalContext()
 	completed, sched, err := app.Setup(ctx, opts, withPlugins)
 	if err != nil {
-		return err // says what was attempted
+		return err // names what was attempted
 	}
 	if mutable, ok := gates.(featuregate.MutableFeatureGate); ok {
 		mutable.AddMetrics()
@@ -127,9 +127,9 @@ func withPlugins(registry frameworkruntime.Registry) error {
 	return registry.Merge(outOfTree)
 }
 
-// startRecording attaches a recorder to the scheduler and serves what it keeps, until ctx ends. A scheduler that does
-// not lead serves too: it has nothing, and says so. Whoever asks all of them gets what the leader has, and after a
-// change of the leader what the one before still keeps.
+// startRecording attaches a recorder to the scheduler and serves its records until ctx ends. A scheduler that does not
+// lead serves an empty list. So whoever asks all schedulers gets the records of the leader, and after a change of
+// leader those that the previous leader still keeps.
 func startRecording(ctx context.Context, completed *config.CompletedConfig, sched *scheduler.Scheduler, record recording) error {
 	provider, err := spans.New(ctx, spans.Options{Service: "podtrail-scheduler", Log: klog.FromContext(ctx)})
 	if err != nil {
@@ -140,7 +140,7 @@ func startRecording(ctx context.Context, completed *config.CompletedConfig, sche
 	if err := recorder.Attach(ctx, sched, completed.ComponentConfig.Profiles, outOfTree); err != nil {
 		return fmt.Errorf("attaching the recorder: %w", err)
 	}
-	// Clients of the configuration are limited to what the scheduler may send; reviews of callers need no limit.
+	// The configuration's clients limit what the scheduler sends. Reviews of callers need no limit.
 	reviews := rest.CopyConfig(completed.KubeConfig)
 	reviews.ContentType = "application/json"
 	client, err := rest.HTTPClientFor(reviews)
@@ -154,7 +154,7 @@ func startRecording(ctx context.Context, completed *config.CompletedConfig, sche
 	go recorder.Run(ctx)
 	go func() {
 		if err := served.Start(ctx); err != nil && !errors.Is(err, http.ErrServerClosed) {
-			klog.FromContext(ctx).Error(err, "Serving the decisions ended; the scheduler goes on", "address", record.bindAddress)
+			klog.FromContext(ctx).Error(err, "Serving the decisions ended; the scheduler continues", "address", record.bindAddress)
 		}
 	}()
 	if provider != nil {

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command scheduler is the kube-scheduler of Kubernetes 1.36 with this
-// project's plugins registered. Flags, configuration and endpoints are
-// upstream's (k8s.io/kubernetes/cmd/kube-scheduler), but for two flags and
-// one endpoint of the recorded decisions.
+// Command scheduler is the kube-scheduler of Kubernetes 1.36 with this project's plugins registered. Flags,
+// configuration and endpoints are upstream's (k8s.io/kubernetes/cmd/kube-scheduler), except two flags and one endpoint
+// for the recorded decisions.
 package main
 
 import (

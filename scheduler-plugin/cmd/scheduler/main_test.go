@@ -31,8 +31,8 @@ const (
 	plainName   = "podtrail-scheduler-plain"
 )
 
-// setUp builds the scheduler from a configuration file as the command does.
-// It opens no connection: nothing is listening at the API server's address.
+// setUp builds the scheduler from a configuration file as the command does. It opens no connection: nothing is
+// listening at the API server's address.
 func setUp(t *testing.T, configuration []byte) (*config.CompletedConfig, *scheduler.Scheduler, error) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "config.yaml")

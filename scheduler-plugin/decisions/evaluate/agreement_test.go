@@ -25,8 +25,8 @@ import (
 	"podtrail.dev/podtrail/trail/decision"
 )
 
-// upstreams makes upstream's scheduler with its default profile, and an evaluator for it. Nothing is scheduled: the
-// framework alone is asked.
+// upstreams returns the framework of upstream's scheduler with its default profile, and an evaluator for it. Nothing is
+// scheduled.
 func upstreams(t testing.TB) (framework.Framework, *Evaluator) {
 	t.Helper()
 	ctx := t.Context()
@@ -54,7 +54,7 @@ func upstreams(t testing.TB) (framework.Framework, *Evaluator) {
 
 // asked is what upstream's framework answers.
 type asked struct {
-	// Refusals is the first plugin that refuses each node and why; nodes that pass are missing.
+	// Refusals has the first plugin that refuses each node, and why. It has no nodes that pass.
 	Refusals map[string]string
 	// Scores are the weighted scores of each node that passes, by plugin.
 	Scores map[string]map[string]int64
@@ -100,7 +100,7 @@ func askUpstream(ctx context.Context, t *testing.T, f framework.Framework, pod *
 	return out
 }
 
-// fromMatrix reads the same out of a matrix.
+// fromMatrix returns the same from a matrix.
 func fromMatrix(m *decision.Matrix) asked {
 	out := asked{Refusals: map[string]string{}, Scores: map[string]map[string]int64{}}
 	for _, row := range m.Rows {
@@ -121,17 +121,16 @@ func fromMatrix(m *decision.Matrix) asked {
 	return out
 }
 
-// firstRefusal is what the scheduler would have seen: PreFilter's exclusion comes before all filters.
+// firstRefusal returns what the scheduler would have seen: an exclusion by PreFilter comes before all filters.
 func firstRefusal(m *decision.Matrix, row decision.Row) string {
 	first := ""
 	for i, v := range row.Verdicts {
-		reason, refused := v.Refused()
 		switch {
-		case !refused:
-		case m.Reasons[reason].Text == strings.Join(excluded.Reasons(), ""):
+		case !v.Refused():
+		case m.Reasons[v.Reason].Text == strings.Join(excluded.Reasons(), ""):
 			return m.Filters[i].Plugin
 		case first == "":
-			first = m.Filters[i].Plugin + ": " + m.Reasons[reason].Text
+			first = m.Filters[i].Plugin + ": " + m.Reasons[v.Reason].Text
 		}
 	}
 	return first
@@ -142,7 +141,7 @@ func TestAgreement(t *testing.T) {
 	const clusters = 300
 	inner, evaluator := upstreams(t)
 	random := rand.New(rand.NewPCG(5, 36))
-	var taker Taker
+	var cache NodeCache
 	refused, scored := 0, 0
 	for range clusters {
 		nodes, running := randomCluster(random)
@@ -153,11 +152,14 @@ func TestAgreement(t *testing.T) {
 			t.Fatalf("Listing the nodes: %v", err)
 		}
 		want := askUpstream(t.Context(), t, inner, pod, infos)
-		seen := &Seen{Pod: pod, Names: taker.Names(infos), Nodes: taker.Copies(infos)}
+		observed := &Observed{Pod: pod, Names: cache.Names(infos), Nodes: cache.Copies(infos)}
 		if len(want.Scores) > 0 {
-			seen.Chosen = "one of them"
+			observed.Chosen = "one of them"
 		}
-		matrix, evaluation := evaluator.Record(t.Context(), seen, true, "")
+		matrix, evaluation := evaluator.Record(t.Context(), observed, true, "")
+		if err := matrix.Validate(); err != nil {
+			t.Fatalf("The matrix does not fit together: %v", err)
+		}
 		if !evaluation.Done {
 			t.Fatalf("Evaluation was not done: %s", evaluation.Why)
 		}

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package evaluate asks the plugins of a profile what the scheduler did not ask them: every filter plugin about every
-// node, every score plugin for its raw scores. It works on a framework of its own, made from the same profile, whose
-// plugins are instances of their own and see copies of the nodes. So it can run beside the scheduler.
+// node, and every score plugin for its raw scores. It uses its own framework, made from the same profile, whose plugins
+// are separate instances and see copies of the nodes. So it can run beside the scheduler.
 package evaluate
 
 import (
@@ -25,8 +25,8 @@ import (
 // Evaluator evaluates the attempts of one profile, one at a time.
 type Evaluator struct {
 	columns
-	nodes *snapshot
-	room  room
+	nodes   *snapshot
+	scratch scratch
 
 	preFilters []fwk.PreFilterPlugin
 	filters    map[string]fwk.FilterPlugin
@@ -40,8 +40,8 @@ type columns struct {
 	scores  []config.Plugin // with their weights
 }
 
-// New makes an evaluator for the profile that the scheduler runs with inner. outOfTree are the plugins beside
-// upstream's. It must be called before the informers start, since plugins ask for theirs when they are made.
+// New returns an evaluator for the profile that the scheduler runs with inner. outOfTree are the plugins beside
+// upstream's. It must be called before the informers start, because plugins register theirs when they are created.
 func New(ctx context.Context, inner framework.Framework, profile config.KubeSchedulerProfile, outOfTree frameworkruntime.Registry) (*Evaluator, error) {
 	registry := plugins.NewInTreeRegistry()
 	if err := registry.Merge(outOfTree); err != nil {
@@ -51,11 +51,11 @@ func New(ctx context.Context, inner framework.Framework, profile config.KubeSche
 	enabled := inner.ListPlugins()
 	profile.Plugins = &config.Plugins{
 		PreFilter: enabled.PreFilter, Filter: enabled.Filter, PreScore: enabled.PreScore, Score: enabled.Score,
-		// A framework without these two is refused; they are never run.
+		// NewFramework refuses a profile without these two. They never run.
 		QueueSort: enabled.QueueSort, Bind: enabled.Bind,
 	}
-	made := map[string]fwk.Plugin{}
-	_, err := frameworkruntime.NewFramework(ctx, remember(registry, made), &profile,
+	created := map[string]fwk.Plugin{}
+	_, err := frameworkruntime.NewFramework(ctx, capture(registry, created), &profile,
 		frameworkruntime.WithClientSet(inner.ClientSet()),
 		frameworkruntime.WithKubeConfig(inner.KubeConfig()),
 		frameworkruntime.WithInformerFactory(inner.SharedInformerFactory()),
@@ -72,19 +72,19 @@ func New(ctx context.Context, inner framework.Framework, profile config.KubeSche
 	if err != nil {
 		return nil, fmt.Errorf("making the framework that evaluates profile %q: %w", profile.SchedulerName, err)
 	}
-	e.scoresAndFilters(enabled, made)
+	e.setPlugins(enabled, created)
 	return e, nil
 }
 
-// remember lets the plugins that a registry makes be found again: a framework runs its plugins together, and here
-// each has to be asked by itself.
-func remember(registry frameworkruntime.Registry, made map[string]fwk.Plugin) frameworkruntime.Registry {
+// capture returns a registry whose factories also add the plugins that they create to created. A framework only runs
+// all of its plugins together, and the evaluator asks each by itself.
+func capture(registry frameworkruntime.Registry, created map[string]fwk.Plugin) frameworkruntime.Registry {
 	out := frameworkruntime.Registry{}
 	for name, factory := range registry {
 		out[name] = func(ctx context.Context, args runtime.Object, handle fwk.Handle) (fwk.Plugin, error) {
 			plugin, err := factory(ctx, args, handle)
 			if err == nil {
-				made[name] = plugin
+				created[name] = plugin
 			}
 			return plugin, err
 		}
@@ -92,42 +92,41 @@ func remember(registry frameworkruntime.Registry, made map[string]fwk.Plugin) fr
 	return out
 }
 
-// scoresAndFilters sorts the plugins that were made. NewFramework has checked that each is of the kind that it is
-// enabled for.
-func (e *Evaluator) scoresAndFilters(enabled *config.Plugins, made map[string]fwk.Plugin) {
+// setPlugins sets the plugins of each extension point. NewFramework has checked that each implements the extension
+// points that it is enabled for.
+func (e *Evaluator) setPlugins(enabled *config.Plugins, created map[string]fwk.Plugin) {
 	for _, p := range enabled.PreFilter.Enabled {
-		e.preFilters = append(e.preFilters, made[p.Name].(fwk.PreFilterPlugin))
+		e.preFilters = append(e.preFilters, created[p.Name].(fwk.PreFilterPlugin))
 	}
 	for _, p := range enabled.Filter.Enabled {
-		e.filters[p.Name] = made[p.Name].(fwk.FilterPlugin)
+		e.filters[p.Name] = created[p.Name].(fwk.FilterPlugin)
 		e.columns.filters = append(e.columns.filters, p.Name)
 	}
 	for _, p := range enabled.PreScore.Enabled {
-		e.preScores = append(e.preScores, made[p.Name].(fwk.PreScorePlugin))
+		e.preScores = append(e.preScores, created[p.Name].(fwk.PreScorePlugin))
 	}
 	for _, p := range enabled.Score.Enabled {
-		e.scores = append(e.scores, made[p.Name].(fwk.ScorePlugin))
+		e.scores = append(e.scores, created[p.Name].(fwk.ScorePlugin))
 	}
 	e.columns.scores = enabled.Score.Enabled
 }
 
-// answers are what the plugins say about one attempt. A status that is nil passes.
+// answers are the answers of the plugins about one attempt. A nil status passes.
 type answers struct {
-	// skipped are the plugins whose PreFilter found nothing to do.
+	// skipped are the plugins whose PreFilter returned Skip.
 	skipped sets.Set[string]
-	// whole are the plugins whose PreFilter refused the Pod on every node.
-	whole map[string]*fwk.Status
-	// only are the nodes that a plugin's PreFilter allows.
-	only map[string]sets.Set[string]
+	// rejected are the plugins whose PreFilter refused the Pod on every node.
+	rejected map[string]*fwk.Status
+	// allowed are the nodes that a plugin's PreFilter leaves.
+	allowed map[string]sets.Set[string]
 	// filters has a status for each node of each plugin that was asked.
 	filters map[string][]*fwk.Status
 	// raw and normalised have a score for each scored node.
 	raw, normalised map[string][]int64
 }
 
-// evaluate asks every plugin. The error says why it could not be done to the end; a plugin that panics must not take
-// the scheduler with it.
-func (e *Evaluator) evaluate(ctx context.Context, seen *Seen) (a *answers, took time.Duration, err error) {
+// evaluate asks every plugin. A panic of a plugin is an error, because it must not end the scheduler.
+func (e *Evaluator) evaluate(ctx context.Context, observed *Observed) (a *answers, took time.Duration, err error) {
 	began := time.Now()
 	defer func() {
 		took = time.Since(began)
@@ -137,45 +136,45 @@ func (e *Evaluator) evaluate(ctx context.Context, seen *Seen) (a *answers, took 
 		}
 		e.nodes.set(nil, nil)
 	}()
-	e.nodes.set(seen.Nodes, seen.Names.index)
+	e.nodes.set(observed.Nodes, observed.Names.index)
 	state := framework.NewCycleState()
 	a = &answers{
-		skipped: sets.New[string](), whole: map[string]*fwk.Status{}, only: map[string]sets.Set[string]{},
+		skipped: sets.New[string](), rejected: map[string]*fwk.Status{}, allowed: map[string]sets.Set[string]{},
 		filters: map[string][]*fwk.Status{}, raw: map[string][]int64{}, normalised: map[string][]int64{},
 	}
-	if err := e.filter(ctx, state, seen, a); err != nil {
+	if err := e.filter(ctx, state, observed, a); err != nil {
 		return nil, 0, err
 	}
-	if nodes := seen.toScore(a); len(nodes) > 0 {
-		if err := e.score(ctx, state, seen.Pod, nodes, a); err != nil {
+	if nodes := observed.nodesToScore(a); len(nodes) > 0 {
+		if err := e.score(ctx, state, observed.Pod, nodes, a); err != nil {
 			return nil, 0, err
 		}
 	}
 	return a, 0, nil
 }
 
-func (e *Evaluator) filter(ctx context.Context, state fwk.CycleState, seen *Seen, a *answers) error {
+func (e *Evaluator) filter(ctx context.Context, state fwk.CycleState, observed *Observed, a *answers) error {
 	for _, plugin := range e.preFilters {
-		result, status := plugin.PreFilter(ctx, state, seen.Pod, seen.Nodes)
+		result, status := plugin.PreFilter(ctx, state, observed.Pod, observed.Nodes)
 		switch {
 		case status.IsSkip():
 			a.skipped.Insert(plugin.Name())
 		case status.IsRejected():
-			a.whole[plugin.Name()] = status
+			a.rejected[plugin.Name()] = status
 		case !status.IsSuccess():
 			return fmt.Errorf("running PreFilter of %s: %w", plugin.Name(), status.AsError())
 		case !result.AllNodes():
-			a.only[plugin.Name()] = result.NodeNames
+			a.allowed[plugin.Name()] = result.NodeNames
 		}
 	}
 	state.SetSkipFilterPlugins(a.skipped)
 	for _, name := range e.columns.filters {
-		if a.skipped.Has(name) || a.whole[name] != nil {
+		if a.skipped.Has(name) || a.rejected[name] != nil {
 			continue
 		}
-		statuses := make([]*fwk.Status, len(seen.Nodes))
-		for i, node := range seen.Nodes {
-			status := e.filters[name].Filter(ctx, state, seen.Pod, node)
+		statuses := make([]*fwk.Status, len(observed.Nodes))
+		for i, node := range observed.Nodes {
+			status := e.filters[name].Filter(ctx, state, observed.Pod, node)
 			if !status.IsSuccess() && !status.IsRejected() {
 				return fmt.Errorf("running Filter of %s on node %s: %w", name, node.Node().Name, status.AsError())
 			}
@@ -186,8 +185,8 @@ func (e *Evaluator) filter(ctx context.Context, state fwk.CycleState, seen *Seen
 	return ctx.Err()
 }
 
-// score mirrors RunPreScorePlugins and RunScorePlugins of framework/runtime/framework.go, and keeps what lies before
-// NormalizeScore.
+// score mirrors RunPreScorePlugins and RunScorePlugins of framework/runtime/framework.go, and also keeps the scores
+// before NormalizeScore.
 func (e *Evaluator) score(ctx context.Context, state fwk.CycleState, pod *corev1.Pod, nodes []fwk.NodeInfo, a *answers) error {
 	skipped := sets.New[string]()
 	for _, plugin := range e.preScores {

@@ -16,18 +16,19 @@ import (
 	"podtrail.dev/podtrail/trail/decision"
 )
 
-// Record makes the matrix of an attempt. It asks the plugins what the scheduler did not if afresh is true and the nodes
-// were copied; otherwise why says why not. The matrix is valid until the next call, which uses its memory again.
-func (e *Evaluator) Record(ctx context.Context, seen *Seen, afresh bool, why string) (decision.Matrix, decision.Evaluation) {
+// Record returns the matrix of an attempt. If evaluate is true and the nodes were copied, it asks the plugins what the
+// scheduler did not ask them; otherwise why is the reason not to. The matrix is valid until the next call, which reuses
+// its memory.
+func (e *Evaluator) Record(ctx context.Context, observed *Observed, evaluate bool, why string) (decision.Matrix, decision.Evaluation) {
 	b := &builder{
-		columns: e.columns, seen: seen, room: &e.room,
-		matrix:  decision.Matrix{Nodes: seen.Names.names},
+		columns: e.columns, observed: observed, scratch: &e.scratch,
+		matrix:  decision.Matrix{Nodes: observed.Names.names},
 		reasons: map[decision.Reason]int{}, rows: map[string]int{},
 	}
-	if afresh && len(seen.Nodes) > 0 {
+	if evaluate && len(observed.Nodes) > 0 {
 		var took time.Duration
 		var err error
-		if b.evaluated, took, err = e.evaluate(ctx, seen); err != nil {
+		if b.evaluated, took, err = e.evaluate(ctx, observed); err != nil {
 			why = err.Error()
 		}
 		b.evaluation.Took = took
@@ -42,21 +43,21 @@ func (e *Evaluator) Record(ctx context.Context, seen *Seen, afresh bool, why str
 	return b.matrix, b.evaluation
 }
 
-// builder joins what was seen with what was evaluated. What was seen counts.
+// builder joins what was observed with what was evaluated. Where both are known, what was observed counts.
 type builder struct {
 	columns
-	seen       *Seen
-	evaluated  *answers // nil if it was not done
-	room       *room
+	observed   *Observed
+	evaluated  *answers // nil if nothing was evaluated
+	scratch    *scratch
 	matrix     decision.Matrix
 	evaluation decision.Evaluation
 	reasons    map[decision.Reason]int
 	rows       map[string]int
 }
 
-// addColumns adds the filter plugins, and those that refuse in PreFilter alone.
+// addColumns adds the filter plugins, and plugins that only have PreFilter and refused in it.
 func (b *builder) addColumns() {
-	skipped := b.seen.Skipped
+	skipped := b.observed.Skipped
 	if skipped == nil && b.evaluated != nil {
 		skipped = b.evaluated.skipped
 	}
@@ -69,30 +70,30 @@ func (b *builder) addColumns() {
 	for _, name := range b.filters {
 		add(name)
 	}
-	add(pluginOf(b.seen.PreFilterStatus))
-	for _, name := range sets.List(b.seen.PreFilterPlugins) {
+	add(pluginOf(b.observed.PreFilterStatus))
+	for _, name := range sets.List(b.observed.PreFilterPlugins) {
 		add(name)
 	}
 	if b.evaluated != nil {
-		for _, name := range sets.List(sets.KeySet(b.evaluated.whole).Union(sets.KeySet(b.evaluated.only))) {
+		for _, name := range sets.List(sets.KeySet(b.evaluated.rejected).Union(sets.KeySet(b.evaluated.allowed))) {
 			add(name)
 		}
 	}
-	for _, f := range b.seen.Filtered {
+	for _, f := range b.observed.Filtered {
 		add(pluginOf(f.Status))
 	}
 }
 
 // addRows gives nodes with equal verdicts one row.
 func (b *builder) addRows() {
-	statuses, looked := b.seen.byNode(b.room)
-	verdicts := make([]decision.Verdict, len(b.matrix.Filters))
-	// Where nothing was evaluated and PreFilter left out no node, all nodes that passed have equal verdicts, and so have all
-	// that were never looked at.
-	plain := b.evaluated == nil && b.seen.PreFilterNodes == nil
+	statuses, looked := b.observed.byNode(b.scratch)
+	verdicts := zeroed(&b.scratch.verdicts, len(b.matrix.Filters))
+	// If nothing was evaluated and PreFilter left all nodes, all nodes that passed have equal verdicts, and so have all
+	// that the scheduler never looked at.
+	plain := b.evaluated == nil && b.observed.PreFilterNodes == nil
 	const unknown = -1
 	passed, unseen := unknown, unknown // their rows
-	rows := cleared(&b.room.rows, len(b.matrix.Nodes))
+	rows := zeroed(&b.scratch.rows, len(b.matrix.Nodes))
 	for i, name := range b.matrix.Nodes {
 		equal := &unseen
 		if looked[i] {
@@ -103,7 +104,7 @@ func (b *builder) addRows() {
 			rows[i] = *equal
 			continue
 		}
-		b.verdicts(verdicts, i, name, statuses[i], looked[i])
+		b.setVerdicts(verdicts, i, name, statuses[i], looked[i])
 		rows[i] = b.row(verdicts, looked[i])
 		if alike {
 			*equal = rows[i]
@@ -112,16 +113,16 @@ func (b *builder) addRows() {
 	b.fillRows(rows)
 }
 
-// row returns the row with these verdicts.
-func (b *builder) row(verdicts []decision.Verdict, looked bool) int {
-	key := b.room.key[:0]
+// row returns the index of the row with these verdicts, which it adds if there is none.
+func (b *builder) row(verdicts decision.Verdicts, looked bool) int {
+	key := b.scratch.key[:0]
 	if looked {
 		key = append(key, 1)
 	}
 	for _, v := range verdicts {
-		key = binary.AppendUvarint(key, uint64(v))
+		key = binary.AppendUvarint(key, uint64(v.Number()))
 	}
-	b.room.key = key
+	b.scratch.key = key
 	row, known := b.rows[string(key)]
 	if !known {
 		row = len(b.matrix.Rows)
@@ -137,7 +138,7 @@ func (b *builder) fillRows(rows []int) {
 	for _, row := range rows {
 		count[row]++
 	}
-	free := cleared(&b.room.indexes, len(rows))
+	free := zeroed(&b.scratch.indexes, len(rows))
 	for row := range b.matrix.Rows {
 		b.matrix.Rows[row].Nodes = free[:0:count[row]]
 		free = free[count[row]:]
@@ -147,18 +148,14 @@ func (b *builder) fillRows(rows []int) {
 	}
 }
 
-// verdicts fills in the verdicts on one node.
-func (b *builder) verdicts(out []decision.Verdict, node int, name string, status *fwk.Status, looked bool) {
+// setVerdicts sets out to the verdicts about one node.
+func (b *builder) setVerdicts(out decision.Verdicts, node int, name string, status *fwk.Status, looked bool) {
 	asked := looked // until a plugin has refused
 	for i, filter := range b.matrix.Filters {
-		again := b.again(filter, node, name)
-		seen := b.seenBy(filter, name, status, looked, asked)
-		switch seen {
-		case decision.NotAsked:
-			out[i] = again
-		default:
-			out[i] = seen
-			b.compare(filter.Plugin, name, seen, again)
+		observed, evaluated := b.observedVerdict(filter, name, status, looked, asked), b.evaluatedVerdict(filter, node, name)
+		if out[i] = evaluated; observed.Asked() {
+			out[i] = observed
+			b.compare(filter.Plugin, name, observed, evaluated)
 		}
 		if looked && pluginOf(status) == filter.Plugin {
 			asked = false
@@ -166,70 +163,68 @@ func (b *builder) verdicts(out []decision.Verdict, node int, name string, status
 	}
 }
 
-// seenBy is the verdict of a plugin that the scheduler got.
-func (b *builder) seenBy(filter decision.Filter, node string, status *fwk.Status, looked, asked bool) decision.Verdict {
+// observedVerdict returns the verdict that the scheduler got from a plugin. Asked is false if another plugin has
+// already refused the node, so that the scheduler did not ask this one.
+func (b *builder) observedVerdict(filter decision.Filter, node string, status *fwk.Status, looked, asked bool) decision.Verdict {
 	switch {
 	case !looked:
-		return b.seenBefore(filter, node)
+		return b.preFilterVerdict(filter, node)
 	case asked && pluginOf(status) == filter.Plugin:
-		return decision.Refusal(b.reason(status), true)
+		return decision.Refuse(b.reason(status), true)
 	case asked && !filter.Skipped && slices.Contains(b.filters, filter.Plugin):
-		return decision.Passes
+		return decision.Pass(true)
 	}
-	return decision.NotAsked
+	return decision.Verdict{}
 }
 
-// seenBefore is the verdict of a plugin on a node that PreFilter left out, so that Filter never looked at it.
-func (b *builder) seenBefore(filter decision.Filter, node string) decision.Verdict {
-	preFilter := b.seen.PreFilterStatus
-	leftOut := b.seen.PreFilterNodes != nil && !b.seen.PreFilterNodes.Has(node)
+// preFilterVerdict returns the verdict of a plugin about a node that PreFilter excluded, so that Filter never looked at
+// it.
+func (b *builder) preFilterVerdict(filter decision.Filter, node string) decision.Verdict {
+	preFilter := b.observed.PreFilterStatus
+	isExcluded := b.observed.PreFilterNodes != nil && !b.observed.PreFilterNodes.Has(node)
 	switch {
 	case pluginOf(preFilter) == filter.Plugin:
-		return decision.Refusal(b.reason(preFilter), true)
-	case leftOut && b.seen.PreFilterPlugins.Has(filter.Plugin):
-		return decision.Refusal(b.reason(excluded), true)
+		return decision.Refuse(b.reason(preFilter), true)
+	case isExcluded && b.observed.PreFilterPlugins.Has(filter.Plugin):
+		return decision.Refuse(b.reason(excluded), true)
 	}
-	return decision.NotAsked
+	return decision.Verdict{}
 }
 
-// excluded is what the framework says of nodes that a PreFilter plugin leaves out (findNodesThatFitPod).
+// excluded is the framework's status of nodes that a PreFilter plugin excludes (findNodesThatFitPod).
 var excluded = fwk.NewStatus(fwk.UnschedulableAndUnresolvable, "not among the nodes that PreFilter leaves")
 
-// again is the verdict of a plugin that was evaluated afterwards.
-func (b *builder) again(filter decision.Filter, node int, name string) decision.Verdict {
+// evaluatedVerdict returns the verdict of a plugin that was asked afterwards.
+func (b *builder) evaluatedVerdict(filter decision.Filter, node int, name string) decision.Verdict {
 	if b.evaluated == nil || filter.Skipped {
-		return decision.NotAsked
+		return decision.Verdict{}
 	}
-	if status := b.evaluated.whole[filter.Plugin]; status != nil {
-		return decision.Refusal(b.reason(status), false)
+	if status := b.evaluated.rejected[filter.Plugin]; status != nil {
+		return decision.Refuse(b.reason(status), false)
 	}
-	if only, narrows := b.evaluated.only[filter.Plugin]; narrows && !only.Has(name) {
-		return decision.Refusal(b.reason(excluded), false)
+	if allowed, narrows := b.evaluated.allowed[filter.Plugin]; narrows && !allowed.Has(name) {
+		return decision.Refuse(b.reason(excluded), false)
 	}
 	statuses := b.evaluated.filters[filter.Plugin]
 	switch {
 	case statuses == nil:
-		return decision.NotAsked
+		return decision.Verdict{}
 	case statuses[node].IsSuccess():
-		return decision.WouldPass
+		return decision.Pass(false)
 	}
-	return decision.Refusal(b.reason(statuses[node]), false)
+	return decision.Refuse(b.reason(statuses[node]), false)
 }
 
-// compare counts a verdict that came out otherwise.
-func (b *builder) compare(plugin, node string, seen, again decision.Verdict) {
-	if again == decision.NotAsked {
-		return
-	}
-	_, refused := seen.Refused()
-	if _, refusedAgain := again.Refused(); refused != refusedAgain {
+// compare counts a difference if the two verdicts differ.
+func (b *builder) compare(plugin, node string, observed, evaluated decision.Verdict) {
+	if evaluated.Asked() && observed.Refused() != evaluated.Refused() {
 		b.differ(func() string {
-			return fmt.Sprintf("%s on node %s: refused %v as seen, %v as evaluated", plugin, node, refused, refusedAgain)
+			return fmt.Sprintf("%s on node %s: refused %v as seen, %v as evaluated", plugin, node, observed.Refused(), evaluated.Refused())
 		})
 	}
 }
 
-// pluginOf is the plugin that refuses; empty if none does.
+// pluginOf returns the plugin that refuses, or "" if the status passes.
 func pluginOf(status *fwk.Status) string {
 	if status.IsSuccess() {
 		return ""
@@ -237,6 +232,7 @@ func pluginOf(status *fwk.Status) string {
 	return status.Plugin()
 }
 
+// differ counts a difference, and keeps the first one as the example.
 func (b *builder) differ(example func() string) {
 	if b.evaluation.Differences == 0 {
 		b.evaluation.Example = example()
@@ -244,6 +240,7 @@ func (b *builder) differ(example func() string) {
 	b.evaluation.Differences++
 }
 
+// reason returns the index of the status's reason in the matrix, which it adds if it is new.
 func (b *builder) reason(status *fwk.Status) int {
 	reason := decision.Reason{
 		Text:         strings.Join(status.Reasons(), "; "),

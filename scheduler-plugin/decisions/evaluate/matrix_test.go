@@ -14,9 +14,9 @@ import (
 	"podtrail.dev/podtrail/trail/decision"
 )
 
-// TestSeenAlone: what is not evaluated shows what the scheduler saw and nothing else: the plugins up to the one that
-// refused, on the nodes that it looked at.
-func TestSeenAlone(t *testing.T) {
+// TestWithoutEvaluation: the matrix has what the scheduler saw and nothing else: the verdicts of the plugins up to the
+// one that refused, about the nodes that it looked at.
+func TestWithoutEvaluation(t *testing.T) {
 	const clusters = 200
 	_, evaluator := upstreams(t)
 	random := rand.New(rand.NewPCG(7, 36))
@@ -26,31 +26,34 @@ func TestSeenAlone(t *testing.T) {
 		if err != nil {
 			t.Fatalf("Listing the nodes: %v", err)
 		}
-		seen := &Seen{Pod: randomPod(random), Names: new(Taker).Names(infos), Skipped: sets.New("VolumeZone")}
+		observed := &Observed{Pod: randomPod(random), Names: new(NodeCache).Names(infos), Skipped: sets.New("VolumeZone")}
 		refusedBy := map[string]string{}
 		for _, node := range infos {
 			name := node.Node().Name
 			switch random.IntN(3) {
 			case 0:
-				seen.Filtered = append(seen.Filtered, Filtered{Node: name})
+				observed.Filtered = append(observed.Filtered, Filtered{Node: name})
 			case 1:
 				refusedBy[name] = []string{"TaintToleration", "NodeResourcesFit", "PodTopologySpread"}[random.IntN(3)]
-				status := fwk.NewStatus(fwk.Unschedulable, "no room for "+refusedBy[name]).WithPlugin(refusedBy[name])
-				seen.Filtered = append(seen.Filtered, Filtered{Node: name, Status: status})
+				status := fwk.NewStatus(fwk.Unschedulable, "no scratch for "+refusedBy[name]).WithPlugin(refusedBy[name])
+				observed.Filtered = append(observed.Filtered, Filtered{Node: name, Status: status})
 			}
 		}
 		looked := func(name string) bool {
-			return slices.ContainsFunc(seen.Filtered, func(f Filtered) bool { return f.Node == name })
+			return slices.ContainsFunc(observed.Filtered, func(f Filtered) bool { return f.Node == name })
 		}
 
-		matrix, evaluation := evaluator.Record(t.Context(), seen, false, "not today")
+		matrix, evaluation := evaluator.Record(t.Context(), observed, false, "not today")
+		if err := matrix.Validate(); err != nil {
+			t.Fatalf("The matrix does not fit together: %v", err)
+		}
 		if evaluation.Done || evaluation.Why != "not today" {
 			t.Fatalf("Evaluation %+v, want it not done, and why", evaluation)
 		}
-		told := 0
+		withRow := 0
 		for _, row := range matrix.Rows {
 			for _, node := range row.Nodes {
-				told++
+				withRow++
 				name := matrix.Nodes[node]
 				if row.Looked != looked(name) {
 					t.Fatalf("Node %s: looked at %t, want %t", name, row.Looked, !row.Looked)
@@ -60,25 +63,25 @@ func TestSeenAlone(t *testing.T) {
 				}
 			}
 		}
-		if told != len(infos) {
-			t.Fatalf("%d of %d nodes have a row", told, len(infos))
+		if withRow != len(infos) {
+			t.Fatalf("%d of %d nodes have a row", withRow, len(infos))
 		}
 	}
 }
 
-// verdictsOf is what the scheduler saw on a node that one plugin refused, or none.
-func verdictsOf(m *decision.Matrix, looked bool, refusedBy string) []decision.Verdict {
-	verdicts := make([]decision.Verdict, len(m.Filters))
+// verdictsOf returns what the scheduler saw about a node that refusedBy refused; it is empty if no plugin did.
+func verdictsOf(m *decision.Matrix, looked bool, refusedBy string) decision.Verdicts {
+	verdicts := make(decision.Verdicts, len(m.Filters))
 	for i, filter := range m.Filters {
 		switch {
 		case !looked:
 			return verdicts
 		case filter.Plugin == refusedBy:
-			reason := slices.IndexFunc(m.Reasons, func(r decision.Reason) bool { return r.Text == "no room for "+refusedBy })
-			verdicts[i] = decision.Refusal(reason, true)
+			reason := slices.IndexFunc(m.Reasons, func(r decision.Reason) bool { return r.Text == "no scratch for "+refusedBy })
+			verdicts[i] = decision.Refuse(reason, true)
 			return verdicts
 		case !filter.Skipped:
-			verdicts[i] = decision.Passes
+			verdicts[i] = decision.Pass(true)
 		}
 	}
 	return verdicts

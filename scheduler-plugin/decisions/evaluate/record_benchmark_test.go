@@ -12,12 +12,12 @@ import (
 	st "k8s.io/kubernetes/pkg/scheduler/testing"
 )
 
-// BenchmarkRecord1000 makes the matrix of an attempt that looked at 420 of 1,000 nodes, as the scheduler does by itself,
-// and evaluates nothing: what each attempt of a burst costs beside its encoding.
+// BenchmarkRecord1000 makes the matrix of an attempt that looked at 420 of 1,000 nodes, which is the scheduler's
+// default share, and evaluates nothing: what each attempt of a burst costs beside its encoding.
 func BenchmarkRecord1000(b *testing.B) {
 	const nodes, looked, first = 1000, 420, 700
 	_, evaluator := upstreams(b)
-	seen := &Seen{Pod: st.MakePod().Name("web").Obj()}
+	observed := &Observed{Pod: st.MakePod().Name("web").Obj()}
 	var infos []fwk.NodeInfo
 	for i := range nodes {
 		info := framework.NewNodeInfo()
@@ -25,18 +25,18 @@ func BenchmarkRecord1000(b *testing.B) {
 		info.Node().Name = fmt.Sprintf("node-%04d", i)
 		infos = append(infos, info)
 	}
-	seen.Names = new(Taker).Names(infos)
+	observed.Names = new(NodeCache).Names(infos)
 	for i := range looked {
 		name := infos[(first+i)%nodes].Node().Name
-		seen.Filtered = append(seen.Filtered, Filtered{Node: name})
+		observed.Filtered = append(observed.Filtered, Filtered{Node: name})
 		scored := fwk.NodePluginScores{Name: name}
 		for _, plugin := range evaluator.columns.scores {
 			scored.Scores = append(scored.Scores, fwk.PluginScore{Name: plugin.Name, Score: int64(i%100) * int64(plugin.Weight)})
 		}
-		seen.Scored = append(seen.Scored, scored)
+		observed.Scored = append(observed.Scored, scored)
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		evaluator.Record(b.Context(), seen, false, "a benchmark of what is seen")
+		evaluator.Record(b.Context(), observed, false, "a benchmark of what is seen")
 	}
 }

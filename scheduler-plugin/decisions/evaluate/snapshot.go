@@ -8,8 +8,8 @@ import (
 	fwk "k8s.io/kube-scheduler/framework"
 )
 
-// snapshot is a fwk.SharedLister over copied nodes, for the framework that evaluates. Its nodes change only between
-// two evaluations.
+// snapshot is a fwk.SharedLister over copied nodes, for the framework that evaluates. Its nodes change only between two
+// evaluations.
 type snapshot struct {
 	nodes                  []fwk.NodeInfo
 	index                  map[string]int

@@ -19,20 +19,20 @@ import (
 	"podtrail.dev/podtrail/trail/decision"
 )
 
-// attempt is one scheduling cycle while it runs. Until it is submitted it belongs to the scheduling goroutine, but for
-// filtered, which the goroutines that filter fill.
+// attempt is one scheduling cycle while it runs. Until it is submitted it belongs to the scheduling goroutine, except
+// buffers.filtered, which the goroutines that filter nodes fill. Its on… methods are called when that has happened.
 type attempt struct {
-	began   time.Time
-	pod     decision.Pod
-	profile *profile
-	told    decision.Attempt
-	seen    evaluate.Seen
-	// room is where seen.Filtered and seen.Scored are; next counts what is in room.filtered.
-	room *room
-	next atomic.Int64
-	// filterBegan and filterEnded enclose all filter calls.
+	began    time.Time
+	pod      decision.Pod
+	profile  *profile
+	record   decision.Attempt
+	observed evaluate.Observed
+	// buffers hold observed.Filtered and observed.Scored. next is the next free index in buffers.filtered.
+	buffers *buffers
+	next    atomic.Int64
+	// filterBegan and filterEnded are the start of the first and the end of the last filter call.
 	filterBegan, filterEnded time.Time
-	// span is set and read by the recorder's goroutine.
+	// span is only used by the recorder's goroutine.
 	span trace.SpanContext
 }
 
@@ -40,14 +40,14 @@ func newAttempt(p *profile, info *framework.QueuedPodInfo) *attempt {
 	pod := info.Pod
 	a := &attempt{
 		began: time.Now(), pod: identity(pod), profile: p,
-		told: decision.Attempt{
+		record: decision.Attempt{
 			Number: info.Attempts, Queued: info.Timestamp.UTC(), Flushed: info.WasFlushedFromUnschedulable,
 			Nominated: pod.Status.NominatedNodeName,
 		},
-		seen: evaluate.Seen{Pod: pod},
+		observed: evaluate.Observed{Pod: pod},
 	}
 	if info.InitialAttemptTimestamp != nil {
-		a.told.FirstQueued = info.InitialAttemptTimestamp.UTC()
+		a.record.FirstQueued = info.InitialAttemptTimestamp.UTC()
 	}
 	return a
 }
@@ -56,44 +56,44 @@ func identity(pod *corev1.Pod) decision.Pod {
 	return decision.Pod{Namespace: pod.Namespace, Name: pod.Name, UID: string(pod.UID)}
 }
 
-// begin keeps the nodes. They are copied only if it seems that evaluation will be allowed.
-func (a *attempt) begin(nodes []fwk.NodeInfo) {
-	a.seen.Names = a.profile.taker.Names(nodes)
+// onSnapshot keeps the nodes' names, and copies of the nodes if an evaluation is likely to be allowed.
+func (a *attempt) onSnapshot(nodes []fwk.NodeInfo) {
+	a.observed.Names = a.profile.nodes.Names(nodes)
 	if a.profile.recorder.budget.allows(time.Now()) {
-		a.seen.Nodes = a.profile.taker.Copies(nodes)
+		a.observed.Nodes = a.profile.nodes.Copies(nodes)
 	}
 }
 
-// preFiltered keeps what PreFilter said.
-func (a *attempt) preFiltered(result *fwk.PreFilterResult, status *fwk.Status, narrowing sets.Set[string], state fwk.CycleState) {
-	a.seen.Skipped = state.GetSkipFilterPlugins()
-	a.room = a.profile.rooms.get(a.seen.Names.Len())
+// onPreFiltered keeps the answer of PreFilter.
+func (a *attempt) onPreFiltered(result *fwk.PreFilterResult, status *fwk.Status, narrowing sets.Set[string], state fwk.CycleState) {
+	a.observed.Skipped = state.GetSkipFilterPlugins()
+	a.buffers = a.profile.pool.get(a.observed.Names.Len())
 	a.filterBegan = time.Now()
 	if !result.AllNodes() {
-		a.seen.PreFilterNodes, a.seen.PreFilterPlugins = result.NodeNames, narrowing
+		a.observed.PreFilterNodes, a.observed.PreFilterPlugins = result.NodeNames, narrowing
 	}
 	if !status.IsSuccess() {
-		a.seen.PreFilterStatus = status
+		a.observed.PreFilterStatus = status
 	}
 }
 
-// filteredNode keeps the answer of the filter plugins on one node. Many goroutines call it at once.
-func (a *attempt) filteredNode(node string, status *fwk.Status) {
-	if i := a.next.Add(1) - 1; int(i) < len(a.room.filtered) {
-		a.room.filtered[i] = evaluate.Filtered{Node: node, Status: status}
+// onNodeFiltered keeps the answer of the filter plugins about one node. It is called concurrently.
+func (a *attempt) onNodeFiltered(node string, status *fwk.Status) {
+	if i := a.next.Add(1) - 1; int(i) < len(a.buffers.filtered) {
+		a.buffers.filtered[i] = evaluate.Filtered{Node: node, Status: status}
 	}
 }
 
-// filtered notes that no more nodes are filtered: the scheduler went on.
-func (a *attempt) filtered() {
+// onFiltered keeps the time when the scheduler has finished filtering. Only the first call counts.
+func (a *attempt) onFiltered() {
 	if a.filterEnded.IsZero() {
 		a.filterEnded = time.Now()
 	}
 }
 
-// step adds an extension point that ran just now.
-func (a *attempt) step(name string, began time.Time, status *fwk.Status) {
-	a.told.Steps = append(a.told.Steps, newStep(name, a.began, began, status))
+// addStep adds an extension point that has just returned.
+func (a *attempt) addStep(name string, began time.Time, status *fwk.Status) {
+	a.record.Steps = append(a.record.Steps, newStep(name, a.began, began, status))
 }
 
 func newStep(name string, cycle, began time.Time, status *fwk.Status) decision.Step {
@@ -104,47 +104,47 @@ func newStep(name string, cycle, began time.Time, status *fwk.Status) decision.S
 	return step
 }
 
-// filterStep adds the filters, whose end is known only afterwards.
-func (a *attempt) filterStep() {
-	a.filtered()
+// addFilterStep adds the step Filter, whose end is known only after the cycle.
+func (a *attempt) addFilterStep() {
+	a.onFiltered()
 	if calls := a.next.Load(); calls > 0 {
-		a.seen.Filtered = a.room.filtered[:min(int(calls), len(a.room.filtered))]
-		a.told.Steps = append(a.told.Steps, decision.Step{
+		a.observed.Filtered = a.buffers.filtered[:min(int(calls), len(a.buffers.filtered))]
+		a.record.Steps = append(a.record.Steps, decision.Step{
 			Name: "Filter", After: a.filterBegan.Sub(a.began), Took: a.filterEnded.Sub(a.filterBegan),
 		})
 	}
-	slices.SortStableFunc(a.told.Steps, func(x, y decision.Step) int { return cmp.Compare(x.After, y.After) })
+	slices.SortStableFunc(a.record.Steps, func(x, y decision.Step) int { return cmp.Compare(x.After, y.After) })
 }
 
-// scored keeps the weighted scores. The scheduler turns the list into a heap and a batch takes nodes off it, so it is
-// copied; the scores of a node are not changed.
-func (a *attempt) scored(scores []fwk.NodePluginScores) {
-	a.room.scored = append(a.room.scored[:0], scores...)
-	a.seen.Scored = a.room.scored
+// onScored keeps the weighted scores. It copies the list, because the scheduler turns it into a heap and a batch
+// removes nodes from it. The scores of a node are not changed.
+func (a *attempt) onScored(scores []fwk.NodePluginScores) {
+	a.buffers.scored = append(a.buffers.scored[:0], scores...)
+	a.observed.Scored = a.buffers.scored
 }
 
-// recorded lets go of what is needed for the matrix only: the binding cycle can be long.
-func (a *attempt) recorded() {
-	a.seen, a.told.Matrix = evaluate.Seen{}, decision.Matrix{}
-	if a.room != nil {
-		a.profile.rooms.put(a.room)
-		a.room = nil
+// release frees what is needed only for the matrix: the binding cycle can be long.
+func (a *attempt) release() {
+	a.observed, a.record.Matrix = evaluate.Observed{}, decision.Matrix{}
+	if a.buffers != nil {
+		a.profile.pool.put(a.buffers)
+		a.buffers = nil
 	}
 }
 
-// failed keeps how the cycle ended without a node.
-func (a *attempt) failed(status *fwk.Status) {
-	a.told.Took = time.Since(a.began)
-	a.told.Outcome = decision.Failed
+// onFailed keeps how a cycle without a node ended.
+func (a *attempt) onFailed(status *fwk.Status) {
+	a.record.Took = time.Since(a.began)
+	a.record.Outcome = decision.Failed
 	if status.IsRejected() {
-		a.told.Outcome = decision.Unschedulable
+		a.record.Outcome = decision.Unschedulable
 	}
-	a.told.Node = ""
-	a.told.Message = status.Message()
-	a.told.Rejectors = rejectors(status)
+	a.record.Node = ""
+	a.record.Message = status.Message()
+	a.record.Rejectors = rejectors(status)
 }
 
-// rejectors are the plugins whose hints the queue will ask (handleSchedulingFailure).
+// rejectors returns the plugins whose hints the queue will ask (handleSchedulingFailure).
 func rejectors(status *fwk.Status) []string {
 	fit, ok := status.AsError().(*framework.FitError) //nolint:errorlint // as upstream decides it
 	if !ok {
@@ -153,20 +153,20 @@ func rejectors(status *fwk.Status) []string {
 	return sets.List(fit.Diagnosis.UnschedulablePlugins.Union(fit.Diagnosis.PendingPlugins))
 }
 
-// placed keeps the end of the cycle at a node.
-func (a *attempt) placed(hold *decisions.Hold) {
-	a.told.Took = time.Since(a.began)
-	a.told.Outcome = decision.Placed
+// onPlaced keeps how a cycle with a node ended.
+func (a *attempt) onPlaced(hold *decisions.Hold) {
+	a.record.Took = time.Since(a.began)
+	a.record.Outcome = decision.Placed
 	if hold != nil {
-		a.told.Hold = &decision.Hold{Until: hold.Until.UTC(), Problem: hold.Problem}
+		a.record.Hold = &decision.Hold{Until: hold.Until.UTC(), Problem: hold.Problem}
 		if hold.Until.IsZero() {
-			a.told.Hold.Until = time.Time{}
+			a.record.Hold.Until = time.Time{}
 		}
 	}
 }
 
-// bytes is about how much memory the attempt takes while it waits to be recorded. The nodes' copies are shared with
-// other attempts.
+// bytes estimates how much memory the attempt takes while it waits to be recorded. The copies of the nodes are shared
+// with other attempts.
 func (a *attempt) bytes() int64 {
 	const (
 		fixed     = 2048
@@ -175,12 +175,12 @@ func (a *attempt) bytes() int64 {
 		perScored = 56
 		perScore  = 24
 	)
-	size := int64(fixed + perNode*len(a.seen.Nodes))
-	if a.room != nil {
-		size += int64(perAnswer*len(a.room.filtered) + perScored*cap(a.room.scored))
+	size := int64(fixed + perNode*len(a.observed.Nodes))
+	if a.buffers != nil {
+		size += int64(perAnswer*len(a.buffers.filtered) + perScored*cap(a.buffers.scored))
 	}
-	if len(a.seen.Scored) > 0 {
-		size += int64(perScore * len(a.seen.Scored) * len(a.seen.Scored[0].Scores))
+	if len(a.observed.Scored) > 0 {
+		size += int64(perScore * len(a.observed.Scored) * len(a.observed.Scored[0].Scores))
 	}
 	return size
 }
@@ -192,7 +192,7 @@ type binding struct {
 	steps   []decision.Step
 }
 
-func (b *binding) step(name string, began time.Time, status *fwk.Status) {
+func (b *binding) addStep(name string, began time.Time, status *fwk.Status) {
 	b.steps = append(b.steps, newStep(name, b.began, began, status))
 }
 
@@ -201,7 +201,7 @@ func (b *binding) record(outcome decision.Outcome, message string) decision.Reco
 	return decision.Record{
 		Pod: a.pod, Scheduler: a.profile.name, Time: b.began.UTC(),
 		Binding: &decision.Binding{
-			Attempt: a.told.Number, Node: a.told.Node, Outcome: outcome, Message: message,
+			Attempt: a.record.Number, Node: a.record.Node, Outcome: outcome, Message: message,
 			Took: time.Since(b.began), Steps: b.steps,
 		},
 	}

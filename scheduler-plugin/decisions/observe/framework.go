@@ -16,116 +16,117 @@ import (
 	"podtrail.dev/podtrail/trail/decision"
 )
 
-// observed is the framework of one profile with an observer at each extension point that the scheduler runs. Each method calls the
-// framework's own and returns what it returned; all others are the framework's (pkg/scheduler/framework/interface.go).
+// observedFramework is the framework of one profile, observed at each extension point that the scheduler runs. Each
+// method calls the framework's own and returns its result; all other methods are the framework's
+// (pkg/scheduler/framework/interface.go).
 //
-// Plugins hold the framework itself as their handle, not this one: what preemption tries out and what a batch looks up
-// is not taken for the scheduler's own way.
-type observed struct {
+// The handle of the plugins is the framework itself and not this one, so what preemption tries out and what a batch
+// looks up is not mistaken for the scheduler's decision.
+type observedFramework struct {
 	framework.Framework
 	profile *profile
-	// current is the attempt of the cycle that runs, nil if it is not recorded. Cycles run one after another; a binding
-	// cycle that fails looks whether it is its own.
+	// current is the attempt of the running cycle, or nil if it is not recorded. Cycles run one after another. A binding
+	// cycle that fails checks whether the attempt is its own.
 	current atomic.Pointer[attempt]
 }
 
-// RunPreFilterPlugins is the first to run after the snapshot was taken.
-func (o *observed) RunPreFilterPlugins(ctx context.Context, state fwk.CycleState, pod *corev1.Pod) (*fwk.PreFilterResult, *fwk.Status, sets.Set[string]) {
+// RunPreFilterPlugins is the first to run after the scheduler has updated its snapshot.
+func (o *observedFramework) RunPreFilterPlugins(ctx context.Context, state fwk.CycleState, pod *corev1.Pod) (*fwk.PreFilterResult, *fwk.Status, sets.Set[string]) {
 	a := o.current.Load()
 	if a == nil {
 		return o.Framework.RunPreFilterPlugins(ctx, state, pod)
 	}
 	if nodes, err := o.SnapshotSharedLister().NodeInfos().List(); err == nil {
-		a.begin(nodes)
+		a.onSnapshot(nodes)
 	}
 	began := time.Now()
 	result, status, narrowing := o.Framework.RunPreFilterPlugins(ctx, state, pod)
-	a.step("PreFilter", began, status)
-	a.preFiltered(result, status, narrowing, state)
+	a.addStep("PreFilter", began, status)
+	a.onPreFiltered(result, status, narrowing, state)
 	return result, status, narrowing
 }
 
-// GetNodeHint tells which node a batch offers.
-func (o *observed) GetNodeHint(ctx context.Context, pod *corev1.Pod, signature fwk.PodSignature, state fwk.CycleState, cycle int64) string {
+// GetNodeHint returns the node that a batch offers.
+func (o *observedFramework) GetNodeHint(ctx context.Context, pod *corev1.Pod, signature fwk.PodSignature, state fwk.CycleState, cycle int64) string {
 	hint := o.Framework.GetNodeHint(ctx, pod, signature, state, cycle)
 	if a := o.current.Load(); a != nil {
-		a.told.BatchHint = hint
+		a.record.BatchHint = hint
 	}
 	return hint
 }
 
-// RunFilterPluginsWithNominatedPods is called for each node that the scheduler looks at, by many goroutines.
-func (o *observed) RunFilterPluginsWithNominatedPods(ctx context.Context, state fwk.CycleState, pod *corev1.Pod, info fwk.NodeInfo) *fwk.Status {
+// RunFilterPluginsWithNominatedPods is called for each node that the scheduler looks at, concurrently.
+func (o *observedFramework) RunFilterPluginsWithNominatedPods(ctx context.Context, state fwk.CycleState, pod *corev1.Pod, info fwk.NodeInfo) *fwk.Status {
 	status := o.Framework.RunFilterPluginsWithNominatedPods(ctx, state, pod, info)
 	if a := o.current.Load(); a != nil {
-		a.filteredNode(info.Node().Name, status)
+		a.onNodeFiltered(info.Node().Name, status)
 	}
 	return status
 }
 
-// RunPostFilterPlugins preempts, if it helps.
-func (o *observed) RunPostFilterPlugins(ctx context.Context, state fwk.CycleState, pod *corev1.Pod, statuses fwk.NodeToStatusReader) (*fwk.PostFilterResult, *fwk.Status) {
+// RunPostFilterPlugins preempts other Pods if that helps.
+func (o *observedFramework) RunPostFilterPlugins(ctx context.Context, state fwk.CycleState, pod *corev1.Pod, statuses fwk.NodeToStatusReader) (*fwk.PostFilterResult, *fwk.Status) {
 	a := o.current.Load()
 	if a == nil {
 		return o.Framework.RunPostFilterPlugins(ctx, state, pod, statuses)
 	}
 	began := time.Now()
 	result, status := o.Framework.RunPostFilterPlugins(ctx, state, pod, statuses)
-	a.step("PostFilter", began, status)
-	a.told.Preemption = &decision.Preemption{Message: status.Message()}
+	a.addStep("PostFilter", began, status)
+	a.record.Preemption = &decision.Preemption{Message: status.Message()}
 	if result != nil && result.NominatingInfo != nil {
-		a.told.Preemption.Node = result.NominatedNodeName
+		a.record.Preemption.Node = result.NominatedNodeName
 	}
 	return result, status
 }
 
 // RunPreScorePlugins runs if more than one node is left.
-func (o *observed) RunPreScorePlugins(ctx context.Context, state fwk.CycleState, pod *corev1.Pod, nodes []fwk.NodeInfo) *fwk.Status {
+func (o *observedFramework) RunPreScorePlugins(ctx context.Context, state fwk.CycleState, pod *corev1.Pod, nodes []fwk.NodeInfo) *fwk.Status {
 	a := o.current.Load()
 	if a == nil {
 		return o.Framework.RunPreScorePlugins(ctx, state, pod, nodes)
 	}
-	a.filtered()
+	a.onFiltered()
 	began := time.Now()
 	status := o.Framework.RunPreScorePlugins(ctx, state, pod, nodes)
-	a.step("PreScore", began, status)
+	a.addStep("PreScore", began, status)
 	return status
 }
 
 // RunScorePlugins returns the weighted scores; ties are broken after it.
-func (o *observed) RunScorePlugins(ctx context.Context, state fwk.CycleState, pod *corev1.Pod, nodes []fwk.NodeInfo) ([]fwk.NodePluginScores, *fwk.Status) {
+func (o *observedFramework) RunScorePlugins(ctx context.Context, state fwk.CycleState, pod *corev1.Pod, nodes []fwk.NodeInfo) ([]fwk.NodePluginScores, *fwk.Status) {
 	began := time.Now()
 	scores, status := o.Framework.RunScorePlugins(ctx, state, pod, nodes)
 	if a := o.current.Load(); a != nil {
-		a.step("Score", began, status)
-		a.scored(scores)
+		a.addStep("Score", began, status)
+		a.onScored(scores)
 	}
 	return scores, status
 }
 
-// RunReservePluginsReserve is the first to run with the node that was chosen.
-func (o *observed) RunReservePluginsReserve(ctx context.Context, state fwk.CycleState, pod *corev1.Pod, node string) *fwk.Status {
+// RunReservePluginsReserve is the first to run with the chosen node.
+func (o *observedFramework) RunReservePluginsReserve(ctx context.Context, state fwk.CycleState, pod *corev1.Pod, node string) *fwk.Status {
 	began := time.Now()
 	status := o.Framework.RunReservePluginsReserve(ctx, state, pod, node)
 	if a := o.current.Load(); a != nil {
-		a.told.Node, a.seen.Chosen = node, node
-		a.step("Reserve", began, status)
+		a.record.Node, a.observed.Chosen = node, node
+		a.addStep("Reserve", began, status)
 	}
 	return status
 }
 
-// RunPermitPlugins is the last of the scheduling cycle, if no plugin refuses. The binding cycle runs beside the next
-// scheduling cycle.
-func (o *observed) RunPermitPlugins(ctx context.Context, state fwk.CycleState, pod *corev1.Pod, node string) (map[string]time.Duration, *fwk.Status) {
+// RunPermitPlugins is the last to run in the scheduling cycle. Unless a plugin refuses, the binding cycle follows,
+// beside the next scheduling cycle.
+func (o *observedFramework) RunPermitPlugins(ctx context.Context, state fwk.CycleState, pod *corev1.Pod, node string) (map[string]time.Duration, *fwk.Status) {
 	began := time.Now()
 	waits, status := o.Framework.RunPermitPlugins(ctx, state, pod, node)
 	a := o.current.Load()
 	if a == nil {
 		return waits, status
 	}
-	a.step("Permit", began, status)
+	a.addStep("Permit", began, status)
 	if status.IsSuccess() || status.IsWait() {
-		a.placed(decisions.ReadHold(state))
+		a.onPlaced(decisions.ReadHold(state))
 		o.current.Store(nil)
 		o.profile.recorder.beginBinding(a)
 	}
@@ -133,7 +134,7 @@ func (o *observed) RunPermitPlugins(ctx context.Context, state fwk.CycleState, p
 }
 
 // WaitOnPermit is the first of the binding cycle.
-func (o *observed) WaitOnPermit(ctx context.Context, pod *corev1.Pod) *fwk.Status {
+func (o *observedFramework) WaitOnPermit(ctx context.Context, pod *corev1.Pod) *fwk.Status {
 	began := time.Now()
 	status := o.Framework.WaitOnPermit(ctx, pod)
 	o.profile.recorder.bindingStep(pod, "WaitOnPermit", began, status)
@@ -141,7 +142,7 @@ func (o *observed) WaitOnPermit(ctx context.Context, pod *corev1.Pod) *fwk.Statu
 }
 
 // RunPreBindPlugins runs before the Binding.
-func (o *observed) RunPreBindPlugins(ctx context.Context, state fwk.CycleState, pod *corev1.Pod, node string) *fwk.Status {
+func (o *observedFramework) RunPreBindPlugins(ctx context.Context, state fwk.CycleState, pod *corev1.Pod, node string) *fwk.Status {
 	began := time.Now()
 	status := o.Framework.RunPreBindPlugins(ctx, state, pod, node)
 	o.profile.recorder.bindingStep(pod, "PreBind", began, status)
@@ -149,15 +150,15 @@ func (o *observed) RunPreBindPlugins(ctx context.Context, state fwk.CycleState, 
 }
 
 // RunBindPlugins POSTs the Binding.
-func (o *observed) RunBindPlugins(ctx context.Context, state fwk.CycleState, pod *corev1.Pod, node string) *fwk.Status {
+func (o *observedFramework) RunBindPlugins(ctx context.Context, state fwk.CycleState, pod *corev1.Pod, node string) *fwk.Status {
 	began := time.Now()
 	status := o.Framework.RunBindPlugins(ctx, state, pod, node)
 	o.profile.recorder.bindingStep(pod, "Bind", began, status)
 	return status
 }
 
-// RunPostBindPlugins runs when the API server has taken the Binding.
-func (o *observed) RunPostBindPlugins(ctx context.Context, state fwk.CycleState, pod *corev1.Pod, node string) {
+// RunPostBindPlugins runs when the API server has accepted the Binding.
+func (o *observedFramework) RunPostBindPlugins(ctx context.Context, state fwk.CycleState, pod *corev1.Pod, node string) {
 	began := time.Now()
 	o.Framework.RunPostBindPlugins(ctx, state, pod, node)
 	o.profile.recorder.bindingStep(pod, "PostBind", began, nil)

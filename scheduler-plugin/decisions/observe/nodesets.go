@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -13,9 +14,9 @@ import (
 	"podtrail.dev/podtrail/trail/decision"
 )
 
-// nodeSets are the names of the nodes of the attempts that are kept. They are most of an attempt in a large cluster and
-// the same for many attempts, so they are kept once, apart from the records, and put back in when a record is served.
-// A set is kept as long as a record refers to it. It is safe for concurrent use.
+// nodeSets keeps the names of the nodes of the recorded attempts. In a large cluster they are most of an attempt, and
+// the same for many attempts, so each set is kept once and apart from the records, and added to a record when it is
+// served. A set is kept as long as a record refers to it. It is safe for concurrent use.
 type nodeSets struct {
 	mu    sync.Mutex
 	last  uint64
@@ -26,28 +27,28 @@ type nodeSets struct {
 type nodeSet struct {
 	id uint64
 	// names is the very slice of the matrices.
-	names   []string
-	encoded []byte
+	names []string
 	// records counts those that refer to it.
 	records int
+	bytes   int64
 }
 
-// nameBytes is what a name costs beside its text: the string in the slice.
-const nameBytes = 16
-
-func (s nodeSet) bytes() int64 {
-	return int64(2*len(s.encoded) + nameBytes*len(s.names))
+// bytesOf returns how much memory the names take.
+func bytesOf(names []string) int64 {
+	const header = 16 // of a string in the slice
+	size := int64(header * len(names))
+	for _, name := range names {
+		size += int64(len(name))
+	}
+	return size
 }
 
-// matrixBegins is where a record's matrix begins. It cannot stand inside of a JSON string, whose quotes are escaped.
-var matrixBegins = []byte(`"matrix":{`)
-
-// pack encodes a record. The names of its nodes go to the set that they are, unless a set of them would take more than
-// most bytes.
-func (s *nodeSets) pack(record decision.Record, most int64) ([]byte, error) {
+// pack encodes a record. The names of its nodes go to their set and not into the result, unless a set of them would
+// take more than limit bytes.
+func (s *nodeSets) pack(record decision.Record, limit int64) ([]byte, error) {
 	var id uint64
 	if record.Attempt != nil {
-		if id = s.refer(record.Attempt.Matrix.Nodes, most); id != 0 {
+		if id = s.refer(record.Attempt.Matrix.Nodes, limit); id != 0 {
 			attempt := *record.Attempt
 			attempt.Matrix.Nodes = nil
 			record.Attempt = &attempt
@@ -55,13 +56,14 @@ func (s *nodeSets) pack(record decision.Record, most int64) ([]byte, error) {
 	}
 	out := packed(binary.AppendUvarint(nil, id))
 	if err := json.NewEncoder(&out).Encode(record); err != nil {
+		s.release(out)
 		return nil, fmt.Errorf("encoding a decision: %w", err)
 	}
 	return out, nil
 }
 
-// packed takes what an encoder writes, without the line's end. An encoder writes once, so nothing is allocated beside
-// what is kept.
+// packed is the id of the set of nodes and the encoded record. It takes what an encoder writes, without the line's end.
+// An encoder writes once, so nothing is allocated beside what is kept.
 type packed []byte
 
 func (p *packed) Write(data []byte) (int, error) {
@@ -69,28 +71,34 @@ func (p *packed) Write(data []byte) (int, error) {
 	return len(data), nil
 }
 
-// unpack is the record as it is served; false if its set is gone, and so the record too.
-func (s *nodeSets) unpack(packed []byte) ([]byte, bool) {
+// errNoSet means that the set of nodes is gone, and so the record too.
+var errNoSet = errors.New("the names of the record's nodes are no longer kept")
+
+// unpack returns the record as it is served.
+func (s *nodeSets) unpack(packed []byte) ([]byte, error) {
 	id, n := binary.Uvarint(packed)
 	data := packed[n:]
 	if id == 0 {
-		return data, true
+		return data, nil
 	}
 	names, ok := s.namesOf(id)
 	if !ok {
-		return nil, false
+		return nil, errNoSet
 	}
-	at := bytes.Index(data, matrixBegins) + len(matrixBegins)
-	rest := data[at:]
-	between := ","
-	if rest[0] == '}' {
-		between = ""
+	var record decision.Record
+	if err := json.Unmarshal(data, &record); err != nil {
+		return nil, fmt.Errorf("decoding a decision: %w", err)
 	}
-	return slices.Concat(data[:at], []byte(`"nodes":`), names, []byte(between), rest), true
+	record.Attempt.Matrix.Nodes = names
+	data, err := json.Marshal(record)
+	if err != nil {
+		return nil, fmt.Errorf("encoding a decision: %w", err)
+	}
+	return data, nil
 }
 
-// refer counts a record of these nodes and returns their set, 0 if they have none.
-func (s *nodeSets) refer(names []string, most int64) uint64 {
+// refer counts a record of these nodes and returns their set, or 0 if there are none or their set would be too large.
+func (s *nodeSets) refer(names []string, limit int64) uint64 {
 	if len(names) == 0 {
 		return 0
 	}
@@ -102,29 +110,28 @@ func (s *nodeSets) refer(names []string, most int64) uint64 {
 			return set.id
 		}
 	}
-	encoded, err := json.Marshal(names)
-	set := nodeSet{id: s.last + 1, names: names, encoded: encoded, records: 1}
-	if err != nil || set.bytes() > most {
+	set := nodeSet{id: s.last + 1, names: names, records: 1, bytes: bytesOf(names)}
+	if set.bytes > limit {
 		return 0
 	}
 	s.last = set.id
 	s.sets = append(s.sets, set)
-	s.bytes += set.bytes()
+	s.bytes += set.bytes
 	return set.id
 }
 
-func (s *nodeSets) namesOf(id uint64) ([]byte, bool) {
+func (s *nodeSets) namesOf(id uint64) ([]string, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, set := range s.sets {
 		if set.id == id {
-			return set.encoded, true
+			return set.names, true
 		}
 	}
 	return nil, false
 }
 
-// release takes a packed record out of the count, and lets its set go if it was the last one.
+// release must be called when a packed record is dropped. It drops the record's set after the last of its records.
 func (s *nodeSets) release(packed []byte) {
 	id, _ := binary.Uvarint(packed)
 	s.mu.Lock()
@@ -135,14 +142,14 @@ func (s *nodeSets) release(packed []byte) {
 			continue
 		}
 		if set.records--; set.records == 0 {
-			s.bytes -= set.bytes()
+			s.bytes -= set.bytes
 			s.sets = slices.Delete(s.sets, i, i+1)
 		}
 		return
 	}
 }
 
-// held is how many bytes the sets take.
+// held returns how many bytes the sets take.
 func (s *nodeSets) held() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package observe records what a scheduler decides. It stands between the scheduler and its framework, its queue and
-// its preemption, calls what they would have called, and keeps what was answered. It changes no answer and waits for
-// nothing: all that costs time is done by one goroutine of its own (Recorder.Run).
+// Package observe records what a scheduler decides. It wraps the scheduler's framework, queue and preemption, passes
+// each call on, and keeps the answer. It changes no answer and waits for nothing: whatever takes time is done by one
+// goroutine of its own (Recorder.Run).
 package observe
 
 import (
@@ -29,17 +29,17 @@ import (
 type profile struct {
 	name      string
 	plugin    *decisions.DecisionRecorder
-	taker     evaluate.Taker
-	rooms     rooms
+	nodes     evaluate.NodeCache
+	pool      bufferPool
 	evaluator *evaluate.Evaluator
 	hints     []hint
 	recorder  *Recorder
 }
 
-// Attach lets the recorder observe the profiles that enable the plugin DecisionRecorder. configured are the profiles
-// that the scheduler was made with, registry the plugins beside upstream's that it was given. It must be called after scheduler.New
-// and before the informers start and the scheduler runs; the profiles, the queue and the two functions of the
-// scheduler that it takes the place of are public for that.
+// Attach makes the recorder observe the profiles that enable the plugin DecisionRecorder. configured are the profiles
+// that the scheduler was created with, registry the plugins beside upstream's. It must be called after scheduler.New
+// and before the informers start and the scheduler runs. The scheduler's profiles, its queue and the two functions that
+// it replaces are exported fields.
 func (r *Recorder) Attach(ctx context.Context, sched *scheduler.Scheduler, configured []config.KubeSchedulerProfile, registry frameworkruntime.Registry) error {
 	for _, c := range configured {
 		inner := sched.Profiles[c.SchedulerName]
@@ -55,14 +55,14 @@ func (r *Recorder) Attach(ctx context.Context, sched *scheduler.Scheduler, confi
 		if p.hints, err = hintsOf(ctx, inner.EnqueueExtensions()); err != nil {
 			return fmt.Errorf("profile %q: %w", p.name, err)
 		}
-		plugin.OnEnqueue(r.queue.enqueued)
+		plugin.OnEnqueue(r.queue.onEnqueue)
 		for _, extension := range inner.EnqueueExtensions() {
 			if p, ok := extension.(*defaultpreemption.DefaultPreemption); ok {
 				r.watchVictims(p.Executor)
 			}
 		}
 		r.profiles[p.name] = p
-		sched.Profiles[p.name] = &observed{Framework: inner, profile: p}
+		sched.Profiles[p.name] = &observedFramework{Framework: inner, profile: p}
 	}
 	r.queue.SchedulingQueue = sched.SchedulingQueue
 	sched.SchedulingQueue = r.queue
@@ -71,7 +71,7 @@ func (r *Recorder) Attach(ctx context.Context, sched *scheduler.Scheduler, confi
 	return nil
 }
 
-// pluginOf returns the plugin that a framework made; nil if its profile does not enable it.
+// pluginOf returns the framework's instance of the plugin, or nil if its profile does not enable it.
 func pluginOf(f framework.Framework) *decisions.DecisionRecorder {
 	for _, plugin := range f.PreEnqueuePlugins() {
 		if recorder, ok := plugin.(*decisions.DecisionRecorder); ok {
@@ -84,7 +84,7 @@ func pluginOf(f framework.Framework) *decisions.DecisionRecorder {
 // schedulePod observes the scheduling of one Pod up to the choice of a node.
 func (r *Recorder) schedulePod(next schedulePodFunc) schedulePodFunc {
 	return func(ctx context.Context, f framework.Framework, state fwk.CycleState, info *framework.QueuedPodInfo) (scheduler.ScheduleResult, error) {
-		o, ok := f.(*observed)
+		o, ok := f.(*observedFramework)
 		if !ok {
 			return next(ctx, f, state, info)
 		}
@@ -95,7 +95,7 @@ func (r *Recorder) schedulePod(next schedulePodFunc) schedulePodFunc {
 		}
 		result, err := next(ctx, f, state, info)
 		if a := o.current.Load(); a != nil {
-			a.filterStep()
+			a.addFilterStep()
 		}
 		return result, err
 	}
@@ -106,14 +106,14 @@ type schedulePodFunc = func(context.Context, framework.Framework, fwk.CycleState
 // failureHandler observes the end of a cycle that did not bind the Pod, before the Pod goes back into the queue.
 func (r *Recorder) failureHandler(next scheduler.FailureHandlerFn) scheduler.FailureHandlerFn {
 	return func(ctx context.Context, f framework.Framework, info *framework.QueuedPodInfo, status *fwk.Status, nominating *fwk.NominatingInfo, start time.Time) {
-		if o, ok := f.(*observed); ok {
-			r.cycleFailed(o, info.Pod, status)
+		if o, ok := f.(*observedFramework); ok {
+			r.onCycleFailed(o, info.Pod, status)
 		}
 		next(ctx, f, info, status, nominating, start)
 	}
 }
 
-func (r *Recorder) cycleFailed(o *observed, pod *corev1.Pod, status *fwk.Status) {
+func (r *Recorder) onCycleFailed(o *observedFramework, pod *corev1.Pod, status *fwk.Status) {
 	outcome := decision.Failed
 	if status.IsRejected() {
 		outcome = decision.Unschedulable
@@ -124,15 +124,15 @@ func (r *Recorder) cycleFailed(o *observed, pod *corev1.Pod, status *fwk.Status)
 			return
 		}
 		o.current.Store(nil)
-		a.failed(status)
+		a.onFailed(status)
 		r.submit(a.bytes(), func(ctx context.Context) { r.keepAttempt(ctx, a) })
 	}
 	if outcome == decision.Unschedulable {
-		r.queue.waiting.add(pod.UID, waiter{profile: o.profile, rejectors: rejectors(status)})
+		r.queue.waiting.add(pod.UID, waitingPod{profile: o.profile, rejectors: rejectors(status)})
 	}
 }
 
-// watchVictims observes the Pods that preemption takes away. The executor lets the function be replaced.
+// watchVictims observes the Pods that preemption evicts, through the exported function of its executor.
 func (r *Recorder) watchVictims(executor *preemption.Executor) {
 	next := executor.PreemptPod
 	executor.PreemptPod = func(ctx context.Context, c preemption.Candidate, preemptor preemption.ExecutorPreemptor, victim *corev1.Pod, plugin string) error {
@@ -153,7 +153,7 @@ func (r *Recorder) watchVictims(executor *preemption.Executor) {
 	}
 }
 
-// podOf returns the preemptor if it is a Pod, and nil if it is a group of them.
+// podOf returns the preemptor if it is a Pod, or nil if it is a group of Pods.
 func podOf(preemptor preemption.ExecutorPreemptor) *corev1.Pod {
 	for _, pod := range preemptor.Pods() {
 		if pod.UID == preemptor.UID() {
@@ -163,10 +163,10 @@ func podOf(preemptor preemption.ExecutorPreemptor) *corev1.Pod {
 	return nil
 }
 
-// moved is called under the queue's lock.
-func (r *Recorder) moved(m moved) {
+// onMoved records a move. It is called under the queue's lock.
+func (r *Recorder) onMoved(m moved) {
 	r.submit(smallBytes, func(ctx context.Context) {
-		move := m.move(klog.FromContext(ctx))
-		r.keep(decision.Record{Pod: identity(m.pod), Scheduler: m.waiter.profile.name, Time: m.at.UTC(), Move: &move})
+		move := m.record(klog.FromContext(ctx))
+		r.keep(decision.Record{Pod: identity(m.pod), Scheduler: m.waiting.profile.name, Time: m.at.UTC(), Move: &move})
 	})
 }

@@ -22,14 +22,14 @@ import (
 	"podtrail.dev/podtrail/trail/decision"
 )
 
-// queue is the scheduling queue with a note of which call is moving Pods. The queue says of no Pod why it took it up;
-// but it calls PreEnqueue for it, under its lock and within the call that the event made, and the plugin hears that.
+// queue is the scheduling queue, and keeps the call that is moving Pods. The queue does not expose why it moves a Pod,
+// but it calls PreEnqueue for the Pod, under its lock and within the call for the event, and the plugin observes that.
 //
-// The calls that can move a Pod are made one at a time, which costs nothing: the queue's own lock does the same. Only
-// the queue's timers move Pods without a call, and those that waited too long are marked by the queue itself.
+// The calls that can move a Pod are made one at a time. That costs nothing, because they take the queue's lock anyway.
+// Only the queue's timers move Pods without a call, and the queue itself marks the Pods that waited too long.
 type queue struct {
 	internalqueue.SchedulingQueue
-	waiting *waiting
+	waiting *waitingPods
 	report  func(moved)
 
 	mu    sync.Mutex
@@ -42,16 +42,16 @@ type cause struct {
 	old, new any
 }
 
-// moved is a Pod that the queue took up.
+// moved is a Pod that the queue moved out of the unschedulable Pods.
 type moved struct {
 	pod *corev1.Pod
 	at  time.Time
-	// because is nil if the queue's own timer did it.
+	// because is nil if a timer of the queue moved the Pod.
 	because *cause
-	waiter  waiter
+	waiting waitingPod
 }
 
-// during notes the cause while call runs. While no recorded Pod waits, there is nothing to note.
+// during runs call and keeps its cause meanwhile. It does not if no recorded Pod waits.
 func (q *queue) during(c *cause, call func()) {
 	if q.waiting.empty() {
 		call()
@@ -64,40 +64,40 @@ func (q *queue) during(c *cause, call func()) {
 	call()
 }
 
-// enqueued is called by the plugin's PreEnqueue, under the queue's lock.
-func (q *queue) enqueued(pod *corev1.Pod) {
+// onEnqueue is called by the plugin's PreEnqueue, under the queue's lock.
+func (q *queue) onEnqueue(pod *corev1.Pod) {
 	if w, ok := q.waiting.take(pod.UID); ok {
-		q.report(moved{pod: pod, at: time.Now(), because: q.cause.Load(), waiter: w})
+		q.report(moved{pod: pod, at: time.Now(), because: q.cause.Load(), waiting: w})
 	}
 }
 
-// MoveAllToActiveOrBackoffQueue is what almost all events come to.
+// MoveAllToActiveOrBackoffQueue is called for almost all events.
 func (q *queue) MoveAllToActiveOrBackoffQueue(logger klog.Logger, event fwk.ClusterEvent, oldObj, newObj any, preCheck internalqueue.PreEnqueueCheck) {
 	q.during(&cause{event: event, old: oldObj, new: newObj}, func() {
 		q.SchedulingQueue.MoveAllToActiveOrBackoffQueue(logger, event, oldObj, newObj, preCheck)
 	})
 }
 
-// AssignedPodAdded moves Pods for which a bound Pod makes a difference.
+// AssignedPodAdded moves Pods that a newly bound Pod may help.
 func (q *queue) AssignedPodAdded(logger klog.Logger, pod *corev1.Pod) {
 	q.during(&cause{event: framework.EventAssignedPodAdd, new: pod}, func() { q.SchedulingQueue.AssignedPodAdded(logger, pod) })
 }
 
-// AssignedPodUpdated is the same for a change.
+// AssignedPodUpdated moves Pods that a change of a bound Pod may help.
 func (q *queue) AssignedPodUpdated(logger klog.Logger, oldPod, newPod *corev1.Pod, event fwk.ClusterEvent) {
 	q.during(&cause{event: event, old: oldPod, new: newPod}, func() {
 		q.SchedulingQueue.AssignedPodUpdated(logger, oldPod, newPod, event)
 	})
 }
 
-// Update moves a Pod because of its own change.
+// Update moves a Pod because the Pod itself changed.
 func (q *queue) Update(ctx context.Context, oldPod, newPod *corev1.Pod) {
 	q.during(&cause{event: framework.EventUnscheduledPodUpdate, old: oldPod, new: newPod}, func() {
 		q.SchedulingQueue.Update(ctx, oldPod, newPod)
 	})
 }
 
-// AddUnschedulableIfNotPresent puts a Pod back after an attempt, and takes it up at once if an event came meanwhile.
+// AddUnschedulableIfNotPresent puts a Pod back after an attempt, and moves it at once if an event came meanwhile.
 func (q *queue) AddUnschedulableIfNotPresent(logger klog.Logger, info *framework.QueuedPodInfo, cycle int64) (err error) {
 	q.during(&cause{event: fwk.ClusterEvent{CustomLabel: framework.ScheduleAttemptFailure}}, func() {
 		err = q.SchedulingQueue.AddUnschedulableIfNotPresent(logger, info, cycle)
@@ -105,38 +105,38 @@ func (q *queue) AddUnschedulableIfNotPresent(logger klog.Logger, info *framework
 	return err
 }
 
-// Delete forgets a Pod.
+// Delete removes a Pod.
 func (q *queue) Delete(pod *corev1.Pod) {
 	q.waiting.take(pod.UID)
 	q.SchedulingQueue.Delete(pod)
 }
 
-// waiter is a recorded Pod that was refused.
-type waiter struct {
+// waitingPod is a refused Pod whose decisions are recorded.
+type waitingPod struct {
 	profile   *profile
 	rejectors []string
 }
 
-// waiting are the recorded Pods that wait for an event. It holds no more than the queue does, and less of each.
-type waiting struct {
+// waitingPods are the recorded Pods that wait for an event. They are among the Pods that the queue holds.
+type waitingPods struct {
 	mu   sync.Mutex
-	pods map[types.UID]waiter
+	pods map[types.UID]waitingPod
 	n    atomic.Int64
 }
 
-func (w *waiting) empty() bool { return w.n.Load() == 0 }
+func (w *waitingPods) empty() bool { return w.n.Load() == 0 }
 
-func (w *waiting) add(uid types.UID, pod waiter) {
+func (w *waitingPods) add(uid types.UID, pod waitingPod) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.pods[uid] = pod
 	w.n.Store(int64(len(w.pods)))
 }
 
-// take returns the Pod, which then no longer waits.
-func (w *waiting) take(uid types.UID) (waiter, bool) {
+// take removes the Pod and returns it, and whether it waited.
+func (w *waitingPods) take(uid types.UID) (waitingPod, bool) {
 	if w.empty() {
-		return waiter{}, false
+		return waitingPod{}, false
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -150,11 +150,11 @@ func (w *waiting) take(uid types.UID) (waiter, bool) {
 type hint struct {
 	event  fwk.ClusterEvent
 	plugin string
-	// fn is nil if the plugin takes every such event for worth it.
+	// fn is nil if every such event wakes the plugin's Pods.
 	fn fwk.QueueingHintFn
 }
 
-// hintsOf returns the hints of a profile as buildQueueingHintMap of pkg/scheduler/scheduler.go makes them.
+// hintsOf returns the hints of a profile. It mirrors buildQueueingHintMap in pkg/scheduler/scheduler.go.
 func hintsOf(ctx context.Context, extensions []fwk.EnqueueExtensions) ([]hint, error) {
 	var out []hint
 	for _, extension := range extensions {
@@ -177,15 +177,15 @@ func hintsOf(ctx context.Context, extensions []fwk.EnqueueExtensions) ([]hint, e
 	return out, nil
 }
 
-// move tells what woke a Pod. It may ask queueing hints again, so it is not called under the queue's lock.
-func (m moved) move(logger klog.Logger) decision.Move {
+// record returns what woke the Pod. It may ask queueing hints again, so it must not be called under the queue's lock.
+func (m moved) record(logger klog.Logger) decision.Move {
 	if m.because == nil {
 		return decision.Move{Event: framework.EventUnschedulableTimeout.Label()}
 	}
-	out := decision.Move{Event: m.because.event.Label(), Object: objectWords(m.because.old, m.because.new)}
+	out := decision.Move{Event: m.because.event.Label(), Object: describeObject(m.because.old, m.because.new)}
 	var candidates []hint
-	for _, h := range m.waiter.profile.hints {
-		if slices.Contains(m.waiter.rejectors, h.plugin) && framework.MatchClusterEvents(h.event, m.because.event) {
+	for _, h := range m.waiting.profile.hints {
+		if slices.Contains(m.waiting.rejectors, h.plugin) && framework.MatchClusterEvents(h.event, m.because.event) {
 			candidates = append(candidates, h)
 			out.Plugins = append(out.Plugins, h.plugin)
 		}
@@ -213,8 +213,9 @@ func (h hint) queues(logger klog.Logger, m moved) bool {
 	return err != nil || answer == fwk.Queue
 }
 
-// objectWords names what an event is about, as "Node worker2" or "Pod demo/web".
-func objectWords(objects ...any) string {
+// describeObject returns kind and name of an event's object, such as "Node worker2" or "Pod demo/web". The last object
+// that is not nil counts.
+func describeObject(objects ...any) string {
 	for _, object := range slices.Backward(objects) {
 		meta, ok := object.(metav1.Object)
 		if !ok || reflect.ValueOf(object).IsNil() {

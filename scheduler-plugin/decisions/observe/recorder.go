@@ -4,6 +4,7 @@ package observe
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"sync"
@@ -21,13 +22,13 @@ import (
 )
 
 const (
-	// pendingShare is the part of the memory that may be taken by what was seen and is not yet recorded, namesShare the part
-	// for the names of nodes.
+	// pendingShare is the part of the memory, a quarter, for observations that are not recorded yet, and namesShare the
+	// part for the names of nodes.
 	pendingShare = 4
 	namesShare   = 8
-	// maxPending bounds how many such things there are.
+	// maxPending bounds the number of observations that are not recorded yet.
 	maxPending = 4096
-	// smallBytes is about what a move, a victim or a binding takes until it is recorded.
+	// smallBytes estimates what a move, a victim or a binding takes until it is recorded.
 	smallBytes = 1024
 )
 
@@ -36,7 +37,7 @@ const (
 type Recorder struct {
 	limit   int64
 	started time.Time
-	tracer  trace.Tracer // nil if spans go nowhere
+	tracer  trace.Tracer // nil if there are no spans
 	kept    *buffer.Buffer
 	names   *nodeSets
 	queue   *queue
@@ -51,14 +52,14 @@ type Recorder struct {
 	profiles map[string]*profile
 }
 
-// pending is something seen that is to be recorded.
+// pending is an observation that is not recorded yet.
 type pending struct {
 	bytes int64
 	keep  func(context.Context)
 }
 
-// NewRecorder returns a recorder that holds at most limit bytes: three quarters in records, the oldest of which go
-// first, and one quarter in what is not yet recorded. With a tracer it reports spans too.
+// NewRecorder returns a recorder that holds at most limit bytes: three quarters in records and names of nodes, where
+// the oldest go first, and one quarter in observations that are not recorded yet. With a tracer it reports spans too.
 func NewRecorder(limit int64, tracer trace.Tracer) *Recorder {
 	r := &Recorder{
 		limit: limit, started: time.Now(), tracer: tracer,
@@ -68,11 +69,11 @@ func NewRecorder(limit int64, tracer trace.Tracer) *Recorder {
 		bindings: map[types.UID]*binding{}, profiles: map[string]*profile{},
 	}
 	r.kept.OnDrop(func(e buffer.Entry) { r.names.release(e.Data) })
-	r.queue = &queue{waiting: &waiting{pods: map[types.UID]waiter{}}, report: r.moved}
+	r.queue = &queue{waiting: &waitingPods{pods: map[types.UID]waitingPod{}}, report: r.onMoved}
 	return r
 }
 
-// Run records what was seen until ctx ends.
+// Run records the observations until ctx ends.
 func (r *Recorder) Run(ctx context.Context) {
 	for {
 		select {
@@ -85,7 +86,7 @@ func (r *Recorder) Run(ctx context.Context) {
 	}
 }
 
-// submit hands something over to Run. It never waits: what does not fit into the bound is missed and counted.
+// submit passes an observation to Run. It never waits: an observation beyond the bound is dropped and counted.
 func (r *Recorder) submit(bytes int64, keep func(context.Context)) {
 	if r.pendingBytes.Add(bytes) > r.limit/pendingShare {
 		r.pendingBytes.Add(-bytes)
@@ -100,35 +101,35 @@ func (r *Recorder) submit(bytes int64, keep func(context.Context)) {
 	}
 }
 
-// keepAttempt makes the attempt's matrix. It evaluates as often as the budget allows; while many Pods come at once, some
-// attempts are recorded as they were seen alone.
+// keepAttempt records an attempt with its matrix. It evaluates as often as the budget allows. While many Pods come at
+// once, some attempts are recorded without an evaluation.
 func (r *Recorder) keepAttempt(ctx context.Context, a *attempt) {
-	afresh := a.seen.Nodes != nil && r.budget.allows(time.Now())
-	a.told.Matrix, a.told.Evaluation = a.profile.evaluator.Record(ctx, &a.seen, afresh,
+	evaluate := a.observed.Nodes != nil && r.budget.allows(time.Now())
+	a.record.Matrix, a.record.Evaluation = a.profile.evaluator.Record(ctx, &a.observed, evaluate,
 		"too many attempts at once: evaluation gets a fiftieth of one processor")
-	r.budget.spend(a.told.Evaluation.Took)
-	r.keep(decision.Record{Pod: a.pod, Scheduler: a.profile.name, Time: a.began.UTC(), Attempt: &a.told})
+	r.budget.spend(a.record.Evaluation.Took)
+	r.keep(decision.Record{Pod: a.pod, Scheduler: a.profile.name, Time: a.began.UTC(), Attempt: &a.record})
 	r.traceAttempt(ctx, a)
-	a.recorded()
+	a.release()
 }
 
 func (r *Recorder) keep(record decision.Record) {
-	most := r.limit / namesShare
-	data, err := r.names.pack(record, most)
+	limit := r.limit / namesShare
+	data, err := r.names.pack(record, limit)
 	if err != nil { // a Record has nothing that cannot be encoded
 		r.missed.Add(1)
 		return
 	}
 	about := buffer.About{Namespace: record.Pod.Namespace, Pod: record.Pod.Name, Time: record.Time}
 	if record.Victim != nil {
-		about.Pod = "" // it is on the way of two Pods
+		about.Pod = "" // it concerns two Pods
 	}
 	r.kept.Add(buffer.Entry{About: about, Data: data})
-	for r.names.held() > most && r.kept.DropOldest() { // until the last record of an old set has gone
+	for r.names.held() > limit && r.kept.DropOldest() { // until the last record of an old set is gone
 	}
 }
 
-// beginBinding records the attempt that placed a Pod, and awaits its binding cycle.
+// beginBinding records the attempt that placed a Pod, and expects its binding cycle.
 func (r *Recorder) beginBinding(a *attempt) {
 	b := &binding{attempt: a, began: time.Now()}
 	r.mu.Lock()
@@ -142,11 +143,11 @@ func (r *Recorder) bindingStep(pod *corev1.Pod, name string, began time.Time, st
 	b := r.bindings[pod.UID]
 	r.mu.Unlock()
 	if b != nil {
-		b.step(name, began, status)
+		b.addStep(name, began, status)
 	}
 }
 
-// endBinding records the binding cycle of a Pod; it returns false if there is none.
+// endBinding records the binding cycle of a Pod, and reports whether there was one.
 func (r *Recorder) endBinding(pod *corev1.Pod, outcome decision.Outcome, message string) bool {
 	r.mu.Lock()
 	b := r.bindings[pod.UID]
@@ -163,13 +164,13 @@ func (r *Recorder) endBinding(pod *corev1.Pod, outcome decision.Outcome, message
 	return true
 }
 
-// wants says whether a Pod's decisions are recorded.
+// wants reports whether a Pod's decisions are recorded.
 func (r *Recorder) wants(pod *corev1.Pod) bool {
 	p := r.profiles[pod.Spec.SchedulerName]
 	return p != nil && p.plugin.Wants(pod.Namespace)
 }
 
-// Status says what is held.
+// Status returns what is kept, and what was lost.
 func (r *Recorder) Status() source.Status {
 	stats := r.kept.Stats()
 	status := source.Status{
@@ -181,7 +182,7 @@ func (r *Recorder) Status() source.Status {
 	}
 	if missed := r.missed.Load(); missed > 0 {
 		status.Malformed = missed
-		status.LastError = fmt.Sprintf("%d things were seen and not recorded: the bound of %d bytes left no room for what waits", missed, r.limit/pendingShare)
+		status.LastError = fmt.Sprintf("%d observations were not recorded: no more than %d bytes may wait to be recorded", missed, r.limit/pendingShare)
 	}
 	return status
 }
@@ -190,8 +191,12 @@ func (r *Recorder) Status() source.Status {
 func (r *Recorder) Records(match buffer.Match) iter.Seq[source.Record] {
 	return func(yield func(source.Record) bool) {
 		for entry := range r.kept.Entries(match) {
-			data, ok := r.names.unpack(entry.Data)
-			if ok && !yield(source.Record{Source: source.Decision, Data: data}) {
+			data, err := r.names.unpack(entry.Data)
+			switch {
+			case errors.Is(err, errNoSet): // dropped while it was being read
+			case err != nil: // it was encoded here, so it can be decoded
+				r.missed.Add(1)
+			case !yield(source.Record{Source: source.Decision, Data: data}):
 				return
 			}
 		}

@@ -25,7 +25,7 @@ import (
 
 func all(buffer.About) bool { return true }
 
-// TestMemoryIsBounded: records and what waits to be recorded stay together below the limit, whatever comes.
+// TestMemoryIsBounded: records and observations that are not recorded yet stay together below the limit.
 func TestMemoryIsBounded(t *testing.T) {
 	const limit = 1 << 20
 	r := NewRecorder(limit, nil)
@@ -52,7 +52,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 	status := r.Status()
 	if status.Dropped == 0 || status.Malformed == 0 || status.LastError == "" {
-		t.Fatalf("Status %+v: want records that had to go, and things that were missed", status)
+		t.Fatalf("Status %+v: want records that were dropped, and observations that were missed", status)
 	}
 	var numbers []int
 	for served := range r.Records(all) {
@@ -95,16 +95,16 @@ func TestBudget(t *testing.T) {
 	if !b.allows(now) {
 		t.Fatal("The first evaluation is not allowed")
 	}
-	b.spend(budgetMost + time.Second)
+	b.spend(maxBudget + time.Second)
 	if b.allows(now.Add(time.Second)) {
 		t.Error("Allowed a second after a second too much was spent")
 	}
 	if !b.allows(now.Add(time.Minute)) {
 		t.Error("Not allowed after a minute, in which it got 1.2 s back")
 	}
-	b.spend(budgetMost + time.Millisecond)
+	b.spend(maxBudget + time.Millisecond)
 	if b.allows(now.Add(time.Minute)) {
-		t.Error("More was saved up than budgetMost")
+		t.Error("More was saved up than maxBudget")
 	}
 }
 
@@ -144,15 +144,15 @@ func TestMove(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			m := moved{pod: &corev1.Pod{}, because: tc.because, waiter: waiter{profile: profile, rejectors: tc.rejectors}}
-			if diff := cmp.Diff(tc.want, m.move(klog.Background())); diff != "" {
+			m := moved{pod: &corev1.Pod{}, because: tc.because, waiting: waitingPod{profile: profile, rejectors: tc.rejectors}}
+			if diff := cmp.Diff(tc.want, m.record(klog.Background())); diff != "" {
 				t.Errorf("Move (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-func TestObjectWords(t *testing.T) {
+func TestDescribeObject(t *testing.T) {
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: "web"}}
 	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "worker"}}
 	tests := map[string]struct {
@@ -166,7 +166,7 @@ func TestObjectWords(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			if got := objectWords(tc.old, tc.new); got != tc.want {
+			if got := describeObject(tc.old, tc.new); got != tc.want {
 				t.Errorf("%q, want %q", got, tc.want)
 			}
 		})
@@ -174,8 +174,8 @@ func TestObjectWords(t *testing.T) {
 }
 
 func TestWaitingForgets(t *testing.T) {
-	w := &waiting{pods: map[types.UID]waiter{}}
-	w.add("a", waiter{rejectors: []string{"Fit"}})
+	w := &waitingPods{pods: map[types.UID]waitingPod{}}
+	w.add("a", waitingPod{rejectors: []string{"Fit"}})
 	if _, ok := w.take("b"); ok || w.empty() {
 		t.Error("Another Pod was taken, or none waits")
 	}

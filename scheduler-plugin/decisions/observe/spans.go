@@ -14,7 +14,7 @@ import (
 	"podtrail.dev/podtrail/trail/decision"
 )
 
-// The spans' attributes beside those of telemetry/names; k8s.* are OpenTelemetry's own names.
+// The attributes of spans beside those of telemetry/names. The names k8s.* are OpenTelemetry's.
 const (
 	podName       = "k8s.pod.name"
 	podUID        = "k8s.pod.uid"
@@ -24,23 +24,23 @@ const (
 	summaryName   = "podtrail.summary"
 )
 
-// traceAttempt reports an attempt as a span with one for each extension point. It is made afterwards, with the times that were
-// taken on the way, so that it costs the scheduler nothing.
+// traceAttempt reports an attempt as a span with a child for each extension point. It is called after the attempt, with
+// the times that were measured in it, so that it costs the scheduler nothing.
 func (r *Recorder) traceAttempt(ctx context.Context, a *attempt) {
 	if r.tracer == nil {
 		return
 	}
 	ctx, span := r.tracer.Start(ctx, "Schedule", trace.WithTimestamp(a.began), trace.WithAttributes(
 		attribute.String(names.Namespace, a.pod.Namespace), attribute.String(podName, a.pod.Name), attribute.String(podUID, a.pod.UID),
-		attribute.Int(attemptNumber, a.told.Number), attribute.String(outcomeName, string(a.told.Outcome)),
-		attribute.String(nodeName, a.told.Node), attribute.String(summaryName, decision.Summary(&a.told)),
+		attribute.Int(attemptNumber, a.record.Number), attribute.String(outcomeName, string(a.record.Outcome)),
+		attribute.String(nodeName, a.record.Node), attribute.String(summaryName, decision.Summary(&a.record)),
 	))
-	r.traceSteps(ctx, a.began, a.told.Steps)
-	if a.told.Outcome != decision.Placed {
-		span.SetStatus(codes.Error, a.told.Message)
+	r.traceSteps(ctx, a.began, a.record.Steps)
+	if a.record.Outcome != decision.Placed {
+		span.SetStatus(codes.Error, a.record.Message)
 	}
 	a.span = span.SpanContext()
-	span.End(trace.WithTimestamp(a.began.Add(a.told.Took)))
+	span.End(trace.WithTimestamp(a.began.Add(a.record.Took)))
 }
 
 // traceBinding reports the binding cycle below its attempt's span.

@@ -15,7 +15,7 @@ import (
 )
 
 // TestSpans: an attempt and its binding are spans of one trace, with a span for each extension point, at the times that
-// were taken on the way.
+// were measured.
 func TestSpans(t *testing.T) {
 	keeper := spans.NewKeeper("span", 1<<20)
 	provider, err := spans.New(t.Context(), spans.Options{Service: "test", Keep: keeper})
@@ -26,7 +26,7 @@ func TestSpans(t *testing.T) {
 	began := time.Date(2026, 5, 4, 10, 0, 0, 0, time.UTC)
 	a := &attempt{
 		began: began, pod: decision.Pod{Namespace: "demo", Name: "web", UID: "u"}, profile: &profile{name: "s"},
-		told: decision.Attempt{
+		record: decision.Attempt{
 			Number: 2, Took: 3 * time.Millisecond, Outcome: decision.Placed, Node: "worker",
 			Steps: []decision.Step{{Name: "Filter", After: time.Millisecond, Took: time.Millisecond}},
 		},

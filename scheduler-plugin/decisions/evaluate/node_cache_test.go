@@ -17,14 +17,14 @@ func nodeInfo(name string) *framework.NodeInfo {
 	return info
 }
 
-func TestTakerKeepsNamesWhileTheNodesAreTheSame(t *testing.T) {
-	var taker Taker
+func TestNodeCacheKeepsNamesWhileTheNodesAreTheSame(t *testing.T) {
+	var cache NodeCache
 	one, two, three := nodeInfo("one"), nodeInfo("two"), nodeInfo("three")
-	first := taker.Names([]fwk.NodeInfo{one, two})
+	first := cache.Names([]fwk.NodeInfo{one, two})
 	if want := []string{"one", "two"}; !slices.Equal(first.names, want) {
 		t.Fatalf("Names %v, want %v", first.names, want)
 	}
-	if again := taker.Names([]fwk.NodeInfo{one, two}); &again.names[0] != &first.names[0] {
+	if again := cache.Names([]fwk.NodeInfo{one, two}); &again.names[0] != &first.names[0] {
 		t.Error("The same nodes got other names, so that a record of them would keep them twice")
 	}
 	for _, nodes := range [][]fwk.NodeInfo{{one, three}, {three, one}, {one}, {one, two, three}} {
@@ -32,7 +32,7 @@ func TestTakerKeepsNamesWhileTheNodesAreTheSame(t *testing.T) {
 		for _, node := range nodes {
 			want = append(want, node.Node().Name)
 		}
-		names := taker.Names(nodes)
+		names := cache.Names(nodes)
 		if !slices.Equal(names.names, want) {
 			t.Errorf("Names %v, want %v", names.names, want)
 		}
@@ -49,12 +49,12 @@ func TestTakerKeepsNamesWhileTheNodesAreTheSame(t *testing.T) {
 	}
 }
 
-// TestTakerCopiesWhatChanged: a copy stays as it was taken, and an unchanged node is not copied again.
-func TestTakerCopiesWhatChanged(t *testing.T) {
-	var taker Taker
+// TestNodeCacheCopiesWhatChanged: a copy stays as it was taken, and an unchanged node is not copied again.
+func TestNodeCacheCopiesWhatChanged(t *testing.T) {
+	var cache NodeCache
 	one, two := nodeInfo("one"), nodeInfo("two")
 	nodes := []fwk.NodeInfo{one, two}
-	before := taker.Copies(nodes)
+	before := cache.Copies(nodes)
 	pod, err := framework.NewPodInfo(st.MakePod().Name("web").UID("web").Obj())
 	if err != nil {
 		t.Fatalf("Making a PodInfo: %v", err)
@@ -62,7 +62,7 @@ func TestTakerCopiesWhatChanged(t *testing.T) {
 	changed := one.Snapshot().(*framework.NodeInfo)
 	changed.AddPodInfo(pod)
 	*one = *changed // as Cache.UpdateSnapshot does
-	after := taker.Copies(nodes)
+	after := cache.Copies(nodes)
 	if n := len(before[0].GetPods()); n != 0 {
 		t.Errorf("The copy of before has %d Pods, want 0", n)
 	}
