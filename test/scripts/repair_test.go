@@ -84,3 +84,18 @@ func TestKubeletsReportAfter(t *testing.T) {
 		})
 	}
 }
+
+// TestForeignDaemonIsLeft: a normal user of the docker group may use the daemon that root started, but not end it.
+func TestForeignDaemonIsLeft(t *testing.T) {
+	m := newMachine(t)
+	m.write(t, "run/docker.pid", "4242\n")
+	m.source(t, `
+		OWN_DOCKER_RUN=$FAKE_FOLDER/run
+		own_docker_runs() { true; }
+		kill() { return 1; }
+		stop_own_docker
+	`).check(t, want{says: []string{"podtrail's Docker daemon goes on: another user started it (process 4242)\n"}})
+	if m.read(t, "run/docker.pid") == "" {
+		t.Error("the daemon's files are gone")
+	}
+}
