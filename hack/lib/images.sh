@@ -6,7 +6,7 @@
 push_images() {
 	local name port registry jobs=''
 	port=$(registry_port)
-	registry=$(docker container inspect --format '{{.Id}}' "$REGISTRY_CONTAINER")
+	registry=$(docker container inspect --format '{{.Id}}' "$REGISTRY_CONTAINER" 2>/dev/null) || registry=none
 	mkdir -p "$BIN/images"
 	for name in $OWN_IMAGES; do
 		push_image "$name" "$port" "$registry" 3>/dev/null &
