@@ -39,9 +39,18 @@ race_flag() {
 	fi
 }
 
+# tell_missing_shells says what the tests of pasted commands leave out here: go test shows no skipped test of a green run.
+tell_missing_shells() {
+	local shell
+	for shell in zsh fish; do
+		command -v "$shell" >/dev/null || say "no $shell: what people paste into it is not tested"
+	done
+}
+
 kind=${1:-}
 case $kind in
 unit)
+	tell_missing_shells
 	# The race detector needs cgo; the modules that link Kubernetes would have to compile all of it once more.
 	# On macOS it needs no cgo.
 	[ "$(uname -s)" = Darwin ] || CGO_ENABLED=1

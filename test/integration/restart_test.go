@@ -19,7 +19,7 @@ const (
 	failovers = 4
 )
 
-// TestRestarts checks that the controller ends when it is told to, whatever it is doing.
+// TestRestarts checks that the controller stops on request, whatever it is doing.
 func TestRestarts(t *testing.T) {
 	result, err := faults.Restart(t.Context(), faults.Ours{Scheme: scheme}, restConfig, watchClient(t), newNamespace(t), restarts)
 	if err != nil {

@@ -28,7 +28,7 @@ func TestDockersSide(t *testing.T) {
 		caps  string
 		lines string
 		want  want
-		// patched is whether the nodes' containerd is told not to lower OOM scores.
+		// patched reports whether the configuration keeps the nodes' containerd from lowering OOM scores.
 		patched bool
 	}{
 		"all is well": {

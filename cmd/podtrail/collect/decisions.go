@@ -4,6 +4,7 @@ package collect
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -53,19 +54,20 @@ func (c *Cluster) Continue(ctx context.Context, pod *corev1.Pod, annotation stri
 }
 
 // Decisions reads what podtrail's schedulers recorded about the Pods of a namespace. All of them are asked: only the one
-// that leads decides, and after a change the one before still has what it decided.
-func (c *Cluster) Decisions(ctx context.Context, namespace string) ([]decision.Record, error) {
+// that leads decides, and after a change the one before still has what it decided. What of it can't be read is a problem
+// beside the records, and an error if nothing can.
+func (c *Cluster) Decisions(ctx context.Context, namespace string) ([]decision.Record, []*Problem, error) {
 	c.Doing("looking for podtrail's scheduler in namespace " + systemNamespace)
 	pods, err := c.client.CoreV1().Pods(systemNamespace).List(ctx, metav1.ListOptions{LabelSelector: schedulerSelector})
 	if err != nil {
-		return nil, explain(err, c.config.Host, "find podtrail's scheduler", "list", "pods", systemNamespace)
+		return nil, nil, explain(err, c.config.Host, "find podtrail's scheduler", "list", "pods", systemNamespace)
 	}
 	if len(pods.Items) == 0 {
-		return nil, &Problem{Code: Unreachable, What: "There is no podtrail-scheduler in this cluster.", Next: "make deploy, then create the Pod again"}
+		return nil, nil, &Problem{Code: Unreachable, What: "There is no podtrail-scheduler in this cluster.", Next: "make deploy, then create the Pod again"}
 	}
 	token, err := c.viewerToken(ctx)
 	if err != nil {
-		return nil, explain(err, c.config.Host, "get a token that reads recordings", "create", "serviceaccounts/token", systemNamespace)
+		return nil, nil, explain(err, c.config.Host, "get a token that reads recordings", "create", "serviceaccounts/token", systemNamespace)
 	}
 	var records []decision.Record
 	var failures []error
@@ -77,14 +79,18 @@ func (c *Cluster) Decisions(ctx context.Context, namespace string) ([]decision.R
 			failures = append(failures, err)
 		}
 	}
-	if len(failures) == 0 || len(records) > 0 {
-		return records, nil
+	if len(failures) == 0 {
+		return records, nil, nil
 	}
-	return nil, &Problem{
+	problem := &Problem{
 		Code: Unreachable, Cause: errors.Join(failures...),
 		What: fmt.Sprintf("podtrail-scheduler can't be read: %v.", failures[0]),
 		Next: "kubectl get pods -n " + systemNamespace + " -l " + schedulerSelector + " -o wide",
 	}
+	if len(records) == 0 {
+		return nil, nil, problem
+	}
+	return records, []*Problem{problem}, nil
 }
 
 func (c *Cluster) decisionsOf(ctx context.Context, namespace, token string, pod *corev1.Pod) ([]decision.Record, error) {
@@ -102,23 +108,33 @@ func (c *Cluster) decisionsOf(ctx context.Context, namespace, token string, pod 
 	return records, err
 }
 
+// decodeDecisions decodes JSON lines. A line that can't be decoded is left out, and the error counts them; the others
+// are returned all the same.
 func decodeDecisions(body io.Reader, scheduler string) ([]decision.Record, error) {
 	var out []decision.Record
+	var first error
+	refused := 0
 	lines := bufio.NewScanner(body)
 	lines.Buffer(make([]byte, 64<<10), maxRecordBytes)
 	for lines.Scan() {
 		var record source.Record
-		if err := json.Unmarshal(lines.Bytes(), &record); err != nil {
-			return out, fmt.Errorf("decode a record of scheduler %s: %w", scheduler, err)
+		err := json.Unmarshal(lines.Bytes(), &record)
+		var d decision.Record
+		if err == nil {
+			d, err = source.DecodeDecision(record)
 		}
-		d, err := source.DecodeDecision(record)
 		if err != nil {
-			return out, err
+			refused++
+			first = cmp.Or(first, err)
+			continue
 		}
 		out = append(out, d)
 	}
 	if err := lines.Err(); err != nil {
 		return out, fmt.Errorf("read records of scheduler %s: %w", scheduler, err)
+	}
+	if refused > 0 {
+		return out, fmt.Errorf("scheduler %s served %d records that this podtrail can't read, the first: %w", scheduler, refused, first)
 	}
 	return out, nil
 }

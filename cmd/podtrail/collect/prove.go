@@ -11,6 +11,8 @@ import (
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	"k8s.io/apimachinery/pkg/util/uuid"
+	"k8s.io/apimachinery/pkg/util/wait"
+	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
 
 	"podtrail.dev/podtrail/trail"
 	"podtrail.dev/podtrail/trail/source"
@@ -49,17 +51,22 @@ func (c *Cluster) Prove(ctx context.Context) Finding {
 	ctx, cancel := context.WithTimeout(ctx, proofTimeout)
 	defer cancel()
 	var arrived proof
-	for {
+	var held []Keeper
+	var old string
+	// That the time was up is told by what has not arrived.
+	_ = wait.PollUntilContextCancel(ctx, proofEvery, true, func(ctx context.Context) (bool, error) {
 		c.Doing("waiting for the evidence of a request of my own, up to " + proofTimeout.String())
-		held, _ := c.statuses(ctx, recorders, r.token)
-		if old := olderThanProbes(held); old != "" {
-			return Finding{What: "no request of mine can be looked for: the recorder on " + old + " is older than this podtrail", Next: deployAgain}
+		if read, _ := c.statuses(ctx, recorders, r.token); len(read) > 0 { // the last reading may have been cut off
+			held = read
 		}
+		old = olderThanProbes(held)
 		arrived = arrived.with(held, id)
-		if arrived.complete() || !pause(ctx, proofEvery) {
-			return arrived.judge(held)
-		}
+		return old != "" || arrived.complete(), nil
+	})
+	if old != "" {
+		return Finding{What: "no request of mine can be looked for: the recorder on " + old + " is older than this podtrail", Next: deployAgain}
 	}
+	return arrived.judge(held)
 }
 
 // olderThanProbes names a node whose recorder remembers no probes, "" if there is none.
@@ -76,7 +83,7 @@ func olderThanProbes(held []Keeper) string {
 
 // sendProbe POSTs a SelfSubjectReview: every authenticated user may, and the answer is stored nowhere.
 func (c *Cluster) sendProbe(ctx context.Context, id string) error {
-	return c.client.AuthenticationV1().RESTClient().Post().Resource(source.ProbeResource).SetHeader("Audit-ID", id).
+	return c.client.AuthenticationV1().RESTClient().Post().Resource(source.ProbeResource).SetHeader(auditv1.HeaderAuditID, id).
 		Body(&authenticationv1.SelfSubjectReview{}).Do(ctx).Error()
 }
 
@@ -129,16 +136,4 @@ func (p proof) judge(held []Keeper) Finding {
 		found.Next = policyRemedy
 	}
 	return found
-}
-
-// pause returns false if the context ended first.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

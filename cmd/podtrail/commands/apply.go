@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/uuid"
+	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/cli-runtime/pkg/resource"
@@ -177,7 +178,7 @@ func (t auditTransport) RoundTrip(request *http.Request) (*http.Response, error)
 		t.ids.sent = id
 		t.ids.mu.Unlock()
 		request = request.Clone(request.Context())
-		request.Header.Set("Audit-ID", id)
+		request.Header.Set(auditv1.HeaderAuditID, id)
 	}
 	return t.next.RoundTrip(request)
 }

@@ -122,9 +122,12 @@ func (o *scheduleOptions) history(ctx context.Context, cluster *collect.Cluster,
 	if err != nil {
 		return decision.History{}, err
 	}
-	records, err := cluster.Decisions(ctx, namespace)
+	records, problems, err := cluster.Decisions(ctx, namespace)
 	if err != nil {
 		return decision.History{}, err
+	}
+	for _, p := range problems {
+		_, _ = fmt.Fprintf(o.streams.ErrOut, "missing: %s\nnext:    %s\n", p.What, p.Next)
 	}
 	histories := decision.Histories(records)
 	for _, h := range slices.Backward(histories) {

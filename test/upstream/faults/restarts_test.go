@@ -11,7 +11,7 @@ import (
 
 var restarts = flag.Int("restarts", 500, "how many times the controller is ended and started again")
 
-// TestRestarts checks that our controller ends when it is told to, whatever it is doing.
+// TestRestarts checks that our controller stops on request, whatever it is doing.
 func TestRestarts(t *testing.T) {
 	scheme := newScheme(t)
 	silence(t)
